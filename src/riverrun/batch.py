@@ -1,0 +1,45 @@
+"""A batch: rows that arrived together, and what the engine must know of each.
+
+Two hidden columns may ride along. They are there only when a batch holds rows that came behind their
+partition's watermark, which is rare; everything else is decided for the batch as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+#: Hidden column: the watermark (microseconds) that the row's partition had before the row; null = not behind.
+ROW_WATERMARK = "__riverrun_watermark"
+#: Hidden column: where the row stands among all rows of its source, for order between partitions.
+ROW_ORDER = "__riverrun_order"
+#: What hidden columns begin with; names of this kind are refused in schemas.
+HIDDEN_PREFIX = "__riverrun_"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows of one source, in order.
+
+    Parameters
+    ----------
+    frame : the rows, with hidden columns where needed.
+    received_us : when the oldest of its bytes arrived (wall clock), for measuring latency.
+    """
+
+    frame: pl.DataFrame
+    received_us: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.frame.height
+
+    def with_frame(self, frame: pl.DataFrame) -> Batch:
+        return Batch(frame, self.received_us)
+
+
+def visible(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame without hidden columns."""
+    hidden = [name for name in frame.columns if name.startswith(HIDDEN_PREFIX)]
+    return frame.drop(hidden) if hidden else frame

@@ -1,0 +1,89 @@
+"""Everything that riverrun raises on purpose.
+
+    RiverrunError
+    ├── PlanError        the pipeline as written cannot work (unknown column, wrong type, bad window)
+    ├── ConfigError      a setting, URL or option is wrong
+    │   └── MissingExtraError   an optional package is not installed
+    ├── SchemaError      columns or types are wrong, or cannot be told from the data
+    ├── SourceError      an input cannot be opened or read
+    ├── FormatError      bytes cannot be decoded, and the source says ``on_bad="fail"``
+    └── SinkError        an output cannot be opened or written
+
+A message has a first line that says where and what, and, where we know one, a second line
+with something to try.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RiverrunError(Exception):
+    """The root of all errors that riverrun raises on purpose.
+
+    Parameters
+    ----------
+    problem : what was expected and what came, in one sentence.
+    where : the step, source, file or setting that the problem belongs to.
+    hint : something to try.
+    """
+
+    def __init__(self, problem: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.problem = problem
+        self.where = where
+        self.hint = hint
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        first = f"{self.where}: {self.problem}" if self.where else self.problem
+        return f"{first}\n  try: {self.hint}" if self.hint else first
+
+
+class PlanError(RiverrunError):
+    """The pipeline as written cannot work."""
+
+
+class ConfigError(RiverrunError):
+    """A setting, URL or option is wrong."""
+
+
+class MissingExtraError(ConfigError):
+    """An optional package is not installed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the package {package!r}, which is not installed",
+            hint=f"pip install 'riverrun[{extra}]'",
+        )
+
+
+class SchemaError(RiverrunError):
+    """Columns or types are wrong, or cannot be told from the data."""
+
+
+class SourceError(RiverrunError):
+    """An input cannot be opened or read."""
+
+
+class FormatError(RiverrunError):
+    """Bytes cannot be decoded, and the source says ``on_bad="fail"``."""
+
+
+class SinkError(RiverrunError):
+    """An output cannot be opened or written."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint that names the closest known spelling, or all of the known names when none is close.
+
+    >>> did_you_mean("prize", ["price", "size"])
+    "did you mean 'price'?"
+    >>> did_you_mean("x", ["price", "size"])
+    'one of: price, size'
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "one of: " + ", ".join(names) if names else "there are none"

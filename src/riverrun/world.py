@@ -1,0 +1,188 @@
+"""The one door to everything outside: sockets, files, clocks and chance.
+
+Sources, sinks and the runtime are handed a `World` and reach for nothing else. The real one is
+`riverrun.runtime.real_world.RealWorld`; `riverrun.testing.SimulatedWorld` keeps everything in memory and
+moves time by hand, so that a whole run can be repeated exactly.
+
+Nothing here blocks but `World.wait`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from riverrun.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A host and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A socket in the file system."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+Address = TcpAddress | UnixAddress
+
+
+class Waitable(Protocol):
+    """Something that becomes ready: a socket, a pipe."""
+
+    def fileno(self) -> int: ...
+
+
+class Connection(Waitable, Protocol):
+    """A byte stream in both directions; never blocks."""
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end, for messages and dead letters."""
+        ...
+
+    def receive(self, size: int) -> bytes | None:
+        """Up to `size` bytes; ``b""`` once the peer has closed; ``None`` when there is nothing yet.
+
+        Raises ``OSError`` when the connection is broken, or could not be made.
+        """
+        ...
+
+    def send(self, data: bytes | memoryview) -> int:
+        """How many bytes the other end took just now; 0 when it takes none yet."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Listener(Waitable, Protocol):
+    """A door that connections come in by."""
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, with the real port when 0 was asked for."""
+        ...
+
+    def accept(self) -> Connection | None:
+        """The next connection, or ``None`` when nobody waits."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Network(Protocol):
+    """Connections out and in."""
+
+    def connect(self, address: Address) -> Connection:
+        """Begin to connect. A refusal may show here or at the first `receive`, as ``OSError``."""
+        ...
+
+    def listen(self, address: Address) -> Listener: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatus:
+    """What tells one file from another, and how long it is now."""
+
+    size: int
+    device: int
+    inode: int
+    modified_us: int
+    is_dir: bool = False
+
+
+class ReadableFile(Protocol):
+    """An open file, read by position."""
+
+    def read_at(self, position: int, size: int) -> bytes:
+        """Up to `size` bytes from `position`; ``b""`` at the end as it is now."""
+        ...
+
+    def status(self) -> FileStatus: ...
+
+    def close(self) -> None: ...
+
+
+class WritableFile(Protocol):
+    """An open file, written at its end."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def sync(self) -> None:
+        """Do not return before the bytes are on the disk."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Files(Protocol):
+    """Files and folders."""
+
+    def glob(self, pattern: str) -> list[str]:
+        """The files that match, sorted by name; a pattern without wildcards matches itself if it exists."""
+        ...
+
+    def status(self, path: str) -> FileStatus | None:
+        """``None`` when there is no such file."""
+        ...
+
+    def open_read(self, path: str) -> ReadableFile: ...
+
+    def open_write(self, path: str, *, append: bool) -> WritableFile: ...
+
+    def replace(self, source: str, target: str) -> None:
+        """Rename over `target` in one step."""
+        ...
+
+    def remove(self, path: str) -> None: ...
+
+    def make_dirs(self, path: str) -> None: ...
+
+
+class StandardInput(Waitable, Protocol):
+    """The bytes piped into the process; never blocks."""
+
+    def receive(self, size: int) -> bytes | None:
+        """As `Connection.receive`."""
+        ...
+
+
+class World(Protocol):
+    """All that is outside."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def network(self) -> Network: ...
+
+    @property
+    def files(self) -> Files: ...
+
+    @property
+    def random(self) -> random.Random: ...
+
+    @property
+    def stdin(self) -> StandardInput: ...
+
+    def wait(self, ready: Sequence[Waitable], until_us: int | None) -> None:
+        """Return when one of `ready` can be read, at `until_us` (monotonic), or when somebody calls `wake`."""
+        ...
+
+    def wake(self) -> None:
+        """End every `wait` that is under way, from any thread."""
+        ...
