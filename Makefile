@@ -1,0 +1,73 @@
+# One word per job; continuous integration says the same words. `make` alone lists them.
+# Works with GNU make 3.81 and later. Settings: PYTHON=python3.12 make setup · VENV=elsewhere make test
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# What `make test ARGS="-k csv"` and `make demo ARGS="--for 30s"` pass on.
+ARGS ?=
+# Tests run in parallel, one file in one process, so that a file's fixtures are built once.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format docs reference bench clean
+
+help: ## list these words
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- the virtual environment -------------------------------------------------------------------
+# Three stamps: the environment exists; it can run the demo; it has all that tests and docs need.
+
+$(VENV)/.made: tools/make_venv.sh
+	@PYTHON="$(PYTHON)" sh tools/make_venv.sh "$(VENV)"
+	@touch $@
+
+$(VENV)/.ready-demo: pyproject.toml $(VENV)/.made
+	@echo "installing riverrun and what the demo shows it with ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dashboard]'
+	@touch $@
+
+$(VENV)/.ready-all: pyproject.toml $(VENV)/.made
+	@echo "installing riverrun with everything for tests, checks and docs (one to two minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,check,docs]'
+	@touch $@ $(VENV)/.ready-demo
+
+setup: $(VENV)/.ready-all ## make .venv with all that tests, checks and docs need
+	@echo "ready: $$($(BIN)/python --version), riverrun $$($(BIN)/python -c 'from importlib.metadata import version; print(version("riverrun"))') in $(VENV)"
+
+# --- use ---------------------------------------------------------------------------------------
+
+demo: $(VENV)/.ready-demo ## real prices over a real socket, live in the browser (ARGS="--for 30s")
+	@$(BIN)/riverrun demo market $(ARGS)
+
+# --- work --------------------------------------------------------------------------------------
+
+test: $(VENV)/.ready-all ## run the tests (ARGS="-k csv"); the last line counts passed and skipped
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+check: $(VENV)/.ready-all ## lint, format, types, import contract, docs in step with the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/make_reference.py --check
+	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python tools/check_docs.py
+
+format: $(VENV)/.ready-all ## put the code in its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+reference: $(VENV)/.ready-all ## write docs/reference again from the code
+	$(BIN)/python tools/make_reference.py
+
+docs: reference ## build the documentation into site/
+	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python tools/check_docs.py
+	@echo "open site/index.html"
+
+bench: $(VENV)/.ready-all ## measure speed against one-shot Polars, into benchmarks/results
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the environment and everything that was built
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
