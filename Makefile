@@ -50,7 +50,7 @@ check: $(VENV)/.ready-all ## lint, format, types, import contract, docs in step 
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/make_reference.py --check
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python tools/check_docs.py
 
 format: $(VENV)/.ready-all ## put the code in its standard form
@@ -61,7 +61,7 @@ reference: $(VENV)/.ready-all ## write docs/reference again from the code
 	$(BIN)/python tools/make_reference.py
 
 docs: reference ## build the documentation into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python tools/check_docs.py
 	@echo "open site/index.html"
 
