@@ -45,9 +45,8 @@ def uses_in(text: str, file: str) -> list[Use]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             found.append(Use(file, node.lineno, _called(node.func, known) + "()"))
-            for keyword in node.keywords:
-                if keyword.arg == "shell" and not _is_false(keyword.value):
-                    found.append(Use(file, node.lineno, "shell="))
+            if any(keyword.arg == "shell" and not _is_false(keyword.value) for keyword in node.keywords):
+                found.append(Use(file, node.lineno, "shell="))
     return found
 
 

@@ -75,7 +75,7 @@ def test_a_warning_is_an_error(tmp_path):
 def test_a_server_sends_its_feed_and_its_port_is_replaced(tmp_path):
     text = (
         "<!-- test: server 9999 trades -->\n```python\nimport socket\n"
-        "with socket.create_connection(('localhost:9999'.split(':')[0], int('localhost:9999'.split(':')[1]))) as s:\n"
+        "host, port = 'localhost:9999'.split(':')\nwith socket.create_connection((host, int(port))) as s:\n"
         "    print(s.makefile().readline().strip())\n```\n\n"
         "<!-- test: output -->\n```text\n1767623400000,...\n```\n"
     )
@@ -90,16 +90,15 @@ def test_output_that_differs_fails_with_both_texts(tmp_path):
 
 
 def test_ctrl_c_ends_a_block_that_serves_forever(tmp_path):
-    block = (
-        "import threading\ntry:\n    threading.Event().wait(30)\nexcept KeyboardInterrupt:\n    print('bye')\n"
-    )
+    block = "import signal\ntry:\n    signal.pause()\nexcept KeyboardInterrupt:\n    print('bye')\n"
     done = run_text(f"<!-- test: ctrl-c after 0.2s -->\n```python\n{block}```\n", tmp_path)
     assert done.stdout.startswith("bye\n")
 
 
 def test_console_blocks_run_when_marked(tmp_path):
-    text = "<!-- test: file a.csv trades -->\n<!-- test: run -->\n```console\n$ wc -l < a.csv | tr -d ' '\n3000\n```\n"
-    done = run_text(text + "\n```console\n$ false\n```\n", tmp_path)
+    marked = "<!-- test: file a.csv trades -->\n<!-- test: run -->\n"
+    shown = "```console\n$ wc -l < a.csv | tr -d ' '\n3000\n```\n"
+    done = run_text(marked + shown + "\n```console\n$ false\n```\n", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "ran 1 blocks" in done.stdout
 
