@@ -55,6 +55,11 @@ class Connection(Waitable, Protocol):
         """Who is at the other end, for messages and dead letters."""
         ...
 
+    @property
+    def connected(self) -> bool:
+        """Whether the other end has answered; false while connecting."""
+        ...
+
     def receive(self, size: int) -> bytes | None:
         """Up to `size` bytes; ``b""`` once the peer has closed; ``None`` when there is nothing yet.
 
@@ -91,7 +96,9 @@ class Network(Protocol):
         """Begin to connect. A refusal may show here or at the first `receive`, as ``OSError``."""
         ...
 
-    def listen(self, address: Address) -> Listener: ...
+    def listen(self, address: Address) -> Listener:
+        """Let others connect. Raises ``OSError`` when the address is taken or not allowed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +139,12 @@ class WritableFile(Protocol):
 class Files(Protocol):
     """Files and folders."""
 
+    def absolute(self, path: str) -> str:
+        """The path from the root, for messages."""
+        ...
+
     def glob(self, pattern: str) -> list[str]:
-        """The files that match, sorted by name; a pattern without wildcards matches itself if it exists."""
+        """The files that match, sorted by name, without folders; the name of an existing file matches itself."""
         ...
 
     def status(self, path: str) -> FileStatus | None:
@@ -184,5 +195,9 @@ class World(Protocol):
         ...
 
     def wake(self) -> None:
-        """End every `wait` that is under way, from any thread."""
+        """End every `wait` that is under way, from any thread.
+
+        A thread that is between two waits is not forgotten: its next `wait` returns at once. So "check
+        a flag, then wait" never sleeps through a flag that was set in between.
+        """
         ...
