@@ -43,15 +43,18 @@ def settings_of(component: type) -> tuple[Setting, ...]:
             field.metadata.get("example", ""),
         )
         for field in dataclasses.fields(component)
+        if field.init
     )
 
 
 def build(component: type, options: Mapping[str, Any], *, where: str) -> Any:
     """An instance from named options; an unknown or missing one is a `ConfigError` that names it."""
-    known = {item.name for item in dataclasses.fields(component)}
+    known = {item.name for item in dataclasses.fields(component) if item.init}
     for name in options:
         if name not in known:
-            raise ConfigError(f"there is no option {name!r}", where=where, hint=did_you_mean(name, sorted(known)))
+            raise ConfigError(
+                f"there is no option {name!r}", where=where, hint=did_you_mean(name, sorted(known))
+            )
     try:
         return component(**options)
     except TypeError as error:
