@@ -49,20 +49,20 @@ check: $(VENV)/.ready-all ## lint, format, types, import contract, docs in step 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python tools/make_reference.py --check
+	$(BIN)/python -m tools.make_reference --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	$(BIN)/python tools/check_docs.py
+	$(BIN)/python -m tools.check_docs
 
 format: $(VENV)/.ready-all ## put the code in its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 reference: $(VENV)/.ready-all ## write docs/reference again from the code
-	$(BIN)/python tools/make_reference.py
+	$(BIN)/python -m tools.make_reference
 
 docs: reference ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	$(BIN)/python tools/check_docs.py
+	$(BIN)/python -m tools.check_docs
 	@echo "open site/index.html"
 
 bench: $(VENV)/.ready-all ## measure speed against one-shot Polars, into benchmarks/results
