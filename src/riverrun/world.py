@@ -144,7 +144,7 @@ class Files(Protocol):
         ...
 
     def glob(self, pattern: str) -> list[str]:
-        """The files that match, sorted by name, without folders; the name of an existing file matches itself."""
+        """The files that match, sorted, without folders; the name of an existing file matches itself."""
         ...
 
     def status(self, path: str) -> FileStatus | None:

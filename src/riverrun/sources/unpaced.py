@@ -1,0 +1,14 @@
+"""What sources without a pace of their own share."""
+
+from __future__ import annotations
+
+
+class Unpaced:
+    """A source whose rows are handed on as fast as they come."""
+
+    __slots__ = ()
+
+    @property
+    def pace(self) -> float | None:
+        """How many times faster than their event time the rows shall go; ``None``: as fast as they come."""
+        return None
