@@ -76,6 +76,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
 
 
 def docstring_of(thing: object, name: str) -> str:
+    """The thing's own docstring; an inherited or a generated one does not count."""
     text = inspect.getdoc(thing) if not isinstance(thing, type) else thing.__dict__.get("__doc__")
     if not text or (dataclasses.is_dataclass(thing) and text.startswith(f"{getattr(thing, '__name__', '')}(")):
         raise UndocumentedError(f"{name} is public and has no docstring")
@@ -127,10 +128,12 @@ def _type(annotation: object) -> str:
 
 
 def value_text(value: object) -> str:
+    """A default as it is written, without addresses in memory."""
     if isinstance(value, type) or inspect.isroutine(value):
         return value.__name__
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def slug(name: str) -> str:
+    """A name as an anchor."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

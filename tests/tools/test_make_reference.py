@@ -57,15 +57,14 @@ def test_a_function_is_shown_with_signature_parameters_and_example():
 
 
 def test_a_long_signature_has_a_line_for_each_parameter():
-    def long(
-        first: dict[str, dict[str, int]], second: dict[str, dict[str, int]], *rest: dict[str, str]
-    ) -> None: ...
+    def long(first: dict[str, dict[str, int]], second: dict[str, dict[str, int]], *rest: float) -> None: ...
 
     assert signature(long, "long").count("\n") == 4
 
 
 def test_indented_drawings_stay_as_they_are():
-    assert markdown("Tree:\n\n    A\n    └── B") == "Tree:\n\n    A\n    └── B"
+    text = "Tree:\n\n    A\n    └── B\n\nThat is all."
+    assert markdown(text) == text
 
 
 def test_a_component_is_shown_with_its_settings():
@@ -82,16 +81,16 @@ def test_a_setting_without_help_is_refused():
 
 @pytest.mark.parametrize("thing", [lambda: None, type("Bare", (), {}), dataclass(type("Made", (), {}))])
 def test_a_public_name_without_a_docstring_is_refused(thing):
-    with pytest.raises(UndocumentedError, match="rr.thing is public and has no docstring"):
+    with pytest.raises(UndocumentedError, match=r"rr\.thing is public and has no docstring"):
         docstring_of(thing, "rr.thing")
 
 
 def test_an_inherited_docstring_does_not_count():
-    class Child(ConfigError):
+    class ChildError(ConfigError):
         pass
 
     with pytest.raises(UndocumentedError):
-        docstring_of(Child, "rr.Child")
+        docstring_of(ChildError, "rr.ChildError")
 
 
 def test_the_command_line_is_shown_without_argparse_layout():
