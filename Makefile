@@ -10,6 +10,7 @@ PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format docs reference bench clean
+.PHONY: check-lint check-format check-types check-imports check-docs
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,11 +45,21 @@ demo: $(VENV)/.ready-demo ## real prices over a real socket, live in the browser
 test: $(VENV)/.ready-all ## run the tests (ARGS="-k csv"); the last line counts passed and skipped
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-check: $(VENV)/.ready-all ## lint, format, types, import contract, docs in step with the code
+check: check-lint check-format check-types check-imports check-docs ## lint, format, types, import contract, docs (-k: go on after a failure)
+
+check-lint: $(VENV)/.ready-all
 	$(BIN)/ruff check .
+
+check-format: $(VENV)/.ready-all
 	$(BIN)/ruff format --check .
+
+check-types: $(VENV)/.ready-all
 	$(BIN)/mypy
+
+check-imports: $(VENV)/.ready-all
 	$(BIN)/lint-imports --no-logo
+
+check-docs: $(VENV)/.ready-all
 	$(BIN)/python -m tools.make_reference --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m tools.check_docs
@@ -63,7 +74,7 @@ reference: $(VENV)/.ready-all ## write docs/reference again from the code
 docs: reference ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/python -m tools.check_docs
-	@echo "open site/index.html"
+	@echo "the documentation is in site/; with search: $(BIN)/python -m http.server --directory site"
 
 bench: $(VENV)/.ready-all ## measure speed against one-shot Polars, into benchmarks/results
 	$(BIN)/python -m benchmarks $(ARGS)

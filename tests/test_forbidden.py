@@ -77,6 +77,13 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "socket": "Network of the real world",
         "select": "whether a connection is made yet",
     },
+    "dashboard/": {"asyncio": "an ASGI app is asynchronous; what it shows is handed to it by the runtime"},
+    "dashboard/address.py": {
+        "socket": "binds the address before the pipeline starts, so that a taken one is said"
+    },
+    "dashboard/server.py": {"socket": "hands the bound socket to the web server"},
+    "dashboard/assets.py": {".read_bytes()": "its own page and scripts, which are installed with it"},
+    "testing/simulated_world.py": {"random": "the simulated world's chance is a seeded generator"},
 }
 
 

@@ -57,7 +57,9 @@ def test_a_function_is_shown_with_signature_parameters_and_example():
 
 
 def test_a_long_signature_has_a_line_for_each_parameter():
-    def long(first: dict[str, dict[str, int]], second: dict[str, dict[str, int]], *rest: float) -> None: ...
+    def long(
+        first: dict[str, dict[str, int]], then: dict[str, dict[str, int]], *rest: dict[str, float]
+    ) -> None: ...
 
     assert signature(long, "long").count("\n") == 4
 
