@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,10 +81,12 @@ class DuckdbWriter:
         self._table = quoted(sink.table)
         self._waiting: list[pl.DataFrame] = []
         self._waiting_rows = 0
+        _check_names(schema, where=self._where)
         with _duckdb_failures(sink.url):
-            self._connection: duckdb.DuckDBPyConnection | None = duckdb.connect(path)
+            connection = duckdb.connect(path)
+        self._connection: duckdb.DuckDBPyConnection | None = connection
         try:
-            self._prepare()
+            self._prepare(connection)
         except BaseException:
             self._disconnect()
             raise
@@ -103,12 +105,13 @@ class DuckdbWriter:
         if self._connection is None or not self._waiting:
             return
         rows = pl.concat(self._waiting)
-        with self._transaction() as connection, _registered(connection, rows):
+        if self._keys:
+            rows = rows.unique(subset=list(self._keys), keep="last", maintain_order=True)
+        connection = self._connection
+        with _duckdb_failures(self._where), _registered(connection, rows), _transaction(connection):
             if self._keys:
-                rows_once = rows.unique(subset=list(self._keys), keep="last", maintain_order=True)
-                self._replace(connection, rows_once)
-            else:
-                self._insert(connection)
+                self._forget_earlier(connection)
+            self._insert(connection)
         self._waiting = []
         self._waiting_rows = 0
 
@@ -120,8 +123,7 @@ class DuckdbWriter:
         finally:
             self._disconnect()
 
-    def _prepare(self) -> None:
-        connection = self._connected()
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         empty = pl.DataFrame(schema=self._schema)
         with _duckdb_failures(self._where), _registered(connection, empty):
             connection.execute(f"CREATE TABLE IF NOT EXISTS {self._table} AS SELECT * FROM {_ROWS}")  # noqa: S608 - quoted name
@@ -135,33 +137,14 @@ class DuckdbWriter:
                 hint='another table="...", or another file',
             )
 
-    def _replace(self, connection: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> None:
+    def _forget_earlier(self, connection: duckdb.DuckDBPyConnection) -> None:
         same = " AND ".join(f"new.{quoted(key)} IS NOT DISTINCT FROM old.{quoted(key)}" for key in self._keys)
-        connection.register(_ROWS, rows)
         connection.execute(
             f"DELETE FROM {self._table} AS old WHERE EXISTS (SELECT 1 FROM {_ROWS} AS new WHERE {same})"  # noqa: S608 - quoted names
         )
-        self._insert(connection)
 
     def _insert(self, connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {_ROWS}")  # noqa: S608 - quoted name
-
-    @contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = self._connected()
-        with _duckdb_failures(self._where):
-            connection.execute("BEGIN")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-
-    def _connected(self) -> duckdb.DuckDBPyConnection:
-        if self._connection is None:
-            raise closed_error(self._where)
-        return self._connection
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -185,6 +168,18 @@ def _registered(connection: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> It
         yield
     finally:
         connection.unregister(_ROWS)
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(duckdb.Error):  # a COMMIT that failed has rolled back by itself
+            connection.execute("ROLLBACK")
+        raise
 
 
 @contextmanager
@@ -222,6 +217,18 @@ _KNOWN_FAILURES: Mapping[str, tuple[str, str | None]] = {
 def _holder(text: str) -> str:
     process = re.search(r"\(PID \d+\)", text)
     return f" {process[0]}" if process else ""
+
+
+def _check_names(names: Iterable[str], *, where: str) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        earlier = seen.setdefault(name.lower(), name)
+        if earlier != name:
+            raise SinkError(
+                f"DuckDB cannot tell the columns {earlier!r} and {name!r} apart: they differ by case only",
+                where=where,
+                hint=f"rename one of them with .rename({{{name!r}: ...}})",
+            )
 
 
 def _described(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:

@@ -83,12 +83,10 @@ class StdoutWriter:
             self._print(self._text(rows))
 
     def flush(self) -> None:
-        self._print("")
+        """Nothing to do: every `write` is passed on at once."""
 
     def close(self) -> None:
-        if self._open:
-            self._open = False
-            self.flush()
+        self._open = False
 
     def _text(self, rows: pl.DataFrame) -> str:
         if self._sink.format == "table":
