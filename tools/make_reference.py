@@ -153,8 +153,8 @@ def _component(name: str, entry: Entry, kind: str) -> str:
         if not item.help:
             raise UndocumentedError(f"{entry.target}: the setting {item.name!r} has no help text")
         default = "required" if item.name in required else f"`{value_text(item.default)}`"
-        example = f" Example: `{item.example}`." if item.example else ""
-        rows.append((f"`{item.name}`", f"`{item.type}`", default, markdown(item.help) + example))
+        example = f". Example: `{item.example}`" if item.example else ""
+        rows.append((f"`{item.name}`", f"`{item.type}`", default, markdown(item.help).rstrip(".") + example))
     return text + "\n" + table(("setting", "type", "default", "meaning"), rows)
 
 

@@ -72,7 +72,7 @@ def test_indented_drawings_stay_as_they_are():
 def test_a_component_is_shown_with_its_settings():
     page = components_page("Sources", "Intro.", {"x": Entry(f"{__name__}:Example", "an example")})
     assert "| [`x`](#x) | an example |" in page
-    assert "| `path` | `str` | required | where it is Example: `data.csv`. |" in page
+    assert "| `path` | `str` | required | where it is. Example: `data.csv` |" in page
     assert "| `follow` | `bool` | `False` | go on reading |" in page
 
 
