@@ -51,6 +51,15 @@ def test_instants_are_iso_8601(tmp_path):
     )
 
 
+def test_instants_outside_the_calendar_are_numbers(tmp_path):
+    numbers = [2**63 - 1, -(2**63) + 1, 253_402_300_799_999_999, 253_402_300_800_000_000, None]
+    frame = pl.DataFrame({"at": pl.Series(numbers).cast(pl.Datetime("us", "UTC")), "n": range(5)})
+    write(CsvSink(str(tmp_path / "a.csv"), header=False), frame)
+    assert (tmp_path / "a.csv").read_text() == (
+        "9223372036854775807,0\n-9223372036854775807,1\n9999-12-31T23:59:59.999999Z,2\n253402300800000000,3\n,4\n"
+    )
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_formulas_are_made_harmless(tmp_path, start):
     path = tmp_path / "a.csv"

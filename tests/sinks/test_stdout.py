@@ -102,3 +102,8 @@ def test_settings_are_checked():
         StdoutSink(format="json")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="can only append"):
         StdoutSink(mode="upsert")
+
+
+def test_instants_outside_the_calendar_are_numbers(capsys):
+    frame = pl.DataFrame({"at": pl.Series([2**63 - 1, 0, None]).cast(pl.Datetime("us", "UTC"))})
+    assert printed(capsys, frame).split("\n")[2:5] == ["9223372036854775807", "1970-01-01 00:00:00Z", "null"]

@@ -8,9 +8,14 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from riverrun.errors import SinkError
+from riverrun.schema import UNITS_PER_SECOND
 
 INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%S%.f"
 TIME_FORMAT = "%H:%M:%S%.f"
+
+_YEAR_1_S = -62_135_596_800
+_YEAR_10000_S = 253_402_300_800
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 #: What makes a spreadsheet take a text for a formula when a cell begins with it.
 FORMULA_START = r"^[=+\-@\t\r]"
@@ -54,6 +59,22 @@ def is_text(dtype: pl.DataType) -> bool:
     return isinstance(dtype, (pl.String, pl.Categorical, pl.Enum))
 
 
+def instant_text(column: pl.Expr, dtype: pl.Datetime, layout: str) -> pl.Expr:
+    """Instants as text, those with a zone in UTC with ``Z``; outside the years 1 to 9999 as a plain number.
+
+    Polars panics when it is to write an instant that has no calendar date.
+    """
+    number = column.to_physical()
+    per_second = UNITS_PER_SECOND[dtype.time_unit]
+    in_calendar = number.is_between(
+        max(_YEAR_1_S * per_second, _INT64_MIN), min(_YEAR_10000_S * per_second, _INT64_MAX), closed="left"
+    )
+    instant: pl.Expr = pl.when(in_calendar).then(column)
+    if dtype.time_zone is not None:
+        instant, layout = instant.dt.convert_time_zone("UTC"), layout + "Z"
+    return pl.coalesce(instant.dt.strftime(layout), number.cast(pl.String))
+
+
 def _needs_text(dtype: pl.DataType) -> bool:
     return isinstance(dtype, (pl.Datetime, pl.Duration, pl.Time, pl.Binary))
 
@@ -61,9 +82,7 @@ def _needs_text(dtype: pl.DataType) -> bool:
 def _plain(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):
-        if dtype.time_zone is None:
-            return column.dt.strftime(INSTANT_FORMAT)
-        return column.dt.convert_time_zone("UTC").dt.strftime(INSTANT_FORMAT + "Z")
+        return instant_text(column, dtype, INSTANT_FORMAT)
     if isinstance(dtype, pl.Duration):
         return column.dt.to_string("iso")
     if isinstance(dtype, pl.Time):

@@ -232,7 +232,7 @@ def _check_names(names: Iterable[str], *, where: str) -> None:
 
 
 def _described(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    rows = connection.execute(f"DESCRIBE {table}").fetchall()
+    rows = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()  # noqa: S608 - quoted name
     return {str(row[0]): str(row[1]) for row in rows}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from riverrun.sinks.cells import is_text, nested_as_json
+from riverrun.sinks.cells import instant_text, is_text, nested_as_json
 
 #: Longer cells are cut.
 CELL_WIDTH_MAX = 40
@@ -108,9 +108,8 @@ def _cells(column: pl.Series) -> list[str]:
     if dtype.is_float():
         return [_NULL if value is None else f"{value:.6g}" for value in column]
     if isinstance(dtype, pl.Datetime):
-        zone = "" if dtype.time_zone is None else "Z"
-        utc = column.dt.convert_time_zone("UTC") if zone else column
-        return [value or _NULL for value in utc.dt.strftime("%Y-%m-%d %H:%M:%S%.f" + zone)]
+        text = instant_text(pl.col(column.name), dtype, "%Y-%m-%d %H:%M:%S%.f")
+        return [_NULL if value is None else value for value in column.to_frame().select(text).to_series()]
     if dtype.is_nested():
         column = nested_as_json(column.to_frame()).to_series()
     if is_text(dtype) or column.dtype == pl.String:
