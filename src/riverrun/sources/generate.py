@@ -1,0 +1,169 @@
+"""Made-up rows, the same for the same seed: for first steps, demonstrations and load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from riverrun.component import setting
+from riverrun.errors import ConfigError, did_you_mean
+from riverrun.limits import Limits
+from riverrun.ports import FrameChunk, Wait
+from riverrun.sources.made_up import DATASETS, INSTANT_US, ROW
+from riverrun.sources.unpaced import Unpaced
+from riverrun.world import World
+
+#: Rows a second when neither `rows` nor `rate` is given.
+DEFAULT_RATE = 1_000.0
+#: Event time between rows that are not paced.
+STEP_US = 10_000
+#: Rows handed out at a time, at most, and their bytes in memory, about.
+FRAME_ROWS = 65_536
+ROW_BYTES = 64
+#: Paced rows are handed out this often at most: a frame costs more than its rows when they are few.
+TICK_US = 2_000
+#: The first event time when nothing is said.
+START_US = 1_735_689_600_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Generate(Unpaced):
+    """Make rows up: trades, sensors or clicks.
+
+    The same settings give the same rows, however they are cut into frames. Without `rate` rows come as
+    fast as they are taken, 10 ms of event time apart; with it they come at that pace, in event time too.
+
+    Raises `ConfigError` for an unknown name or impossible settings.
+
+    >>> from riverrun.testing.simulated_world import SimulatedWorld
+    >>> reader = Generate("trades", rows=2).open(SimulatedWorld(), Limits())
+    >>> reader.poll(1_000_000)[0].frame.columns
+    ['ts', 'symbol', 'price', 'size', 'side']
+    """
+
+    name: str = setting(help="what to make up: " + ", ".join(DATASETS), example="trades")
+    rows: int | None = setting(None, help="end after so many rows; without it, go on for ever")
+    rate: float | None = setting(
+        None, help="rows a second; without it 1000, or as fast as can be when `rows` is given"
+    )
+    seed: int = setting(0, help="another seed, other rows")
+    start: str | None = setting(
+        None,
+        help="first event time: now, or an instant; without it now when paced, else 2025-01-01",
+        example="2026-01-01T00:00:00Z",
+    )
+
+    def __post_init__(self) -> None:
+        if self.name not in DATASETS:
+            raise ConfigError(
+                f"there is no generator {self.name!r}",
+                where="generate:",
+                hint=did_you_mean(self.name, DATASETS),
+            )
+        if self.rows is not None and self.rows < 0:
+            raise ConfigError(f"rows cannot be negative, got {self.rows}", where=self.url)
+        if self.rate is not None and not self.rate > 0:
+            raise ConfigError(f"a rate is positive, got {self.rate!r}", where=self.url, hint="rate=1000")
+        self._start_us(now_us=0)
+
+    @property
+    def url(self) -> str:
+        given = {"rows": self.rows, "rate": self.rate, "seed": self.seed or None, "start": self.start}
+        query = "&".join(f"{name}={value}" for name, value in given.items() if value is not None)
+        return f"generate:{self.name}?{query}" if query else f"generate:{self.name}"
+
+    @property
+    def bounded(self) -> bool:
+        return self.rows is not None
+
+    @property
+    def format_hint(self) -> str | None:
+        return "frame"
+
+    def open(self, world: World, limits: Limits) -> GenerateReader:  # noqa: ARG002
+        rate = self.rate if self.rate is not None or self.rows is not None else DEFAULT_RATE
+        return GenerateReader(world, self, rate, self._start_us(world.clock.now_us(), paced=rate is not None))
+
+    def _start_us(self, now_us: int, *, paced: bool = False) -> int:
+        if self.start is None:
+            return now_us if paced else START_US
+        if self.start == "now":
+            return now_us
+        try:
+            moment = datetime.fromisoformat(self.start)
+        except (ValueError, TypeError):
+            raise ConfigError(
+                f"not an instant: {self.start!r}",
+                where=f"generate:{self.name}, start",
+                hint="2026-01-01T00:00:00Z",
+            ) from None
+        zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (zoned - _EPOCH) // timedelta(microseconds=1)
+
+
+class GenerateReader:
+    """Makes rows when polled; with a rate, those that are due."""
+
+    def __init__(self, world: World, source: Generate, rate: float | None, start_us: int) -> None:
+        self._world = world
+        self._source = source
+        self._rate = rate
+        self._start_us = start_us
+        self._step_us = STEP_US if rate is None else 1_000_000 / rate
+        self._make = DATASETS[source.name].start(source.seed)
+        self._begun_us = world.clock.monotonic_us()
+        self._made = 0
+        self._finished = False
+
+    def poll(self, max_bytes: int) -> Sequence[FrameChunk]:
+        if self._finished:
+            return ()
+        count = min(self._due(), FRAME_ROWS, max(1, max_bytes // ROW_BYTES))
+        self._finished = self._source.rows is not None and self._made + count >= self._source.rows
+        if not count and not self._finished:
+            return ()
+        chunk = FrameChunk(
+            self._source.name, self._rows(count), self._made, self._world.clock.now_us(), end=self._finished
+        )
+        self._made += count
+        return (chunk,)
+
+    def wait(self) -> Wait:
+        if self._rate is None:
+            return Wait(until_us=self._world.clock.monotonic_us())
+        due_us = self._begun_us + round(self._made * self._step_us)
+        return Wait(until_us=max(due_us, self._world.clock.monotonic_us() + TICK_US))
+
+    @property
+    def finished(self) -> bool:
+        return self._finished
+
+    @property
+    def status(self) -> str:
+        if self._finished:
+            return f"made {self._made:,} rows"
+        return "making rows" if self._rate is None else f"making {self._rate:,.0f} rows/s"
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        return {}
+
+    def close(self) -> None:
+        self._finished = True
+
+    def _due(self) -> int:
+        """How many rows may be made by now; the first one at once."""
+        left = FRAME_ROWS if self._source.rows is None else self._source.rows - self._made
+        if self._rate is None:
+            return left
+        elapsed_us = self._world.clock.monotonic_us() - self._begun_us
+        return min(left, int(elapsed_us / self._step_us) + 1 - self._made)
+
+    def _rows(self, count: int) -> pl.DataFrame:
+        numbers = pl.int_range(self._made, self._made + count, dtype=pl.UInt64, eager=True)
+        instants = (numbers.cast(pl.Float64) * self._step_us).round().cast(pl.Int64) + self._start_us
+        return self._make(pl.DataFrame({ROW: numbers, INSTANT_US: instants}))
