@@ -27,6 +27,7 @@ class View:
     statistics : the numeric columns to chart, one panel each.
     correlations : statistics that make up a heatmap instead of panels.
     windowed : whether rows are results of windows, which may come again with a higher `revision`.
+    every_us : distance from one window's end to the next, when it is the same for all.
     """
 
     id: str
@@ -36,3 +37,4 @@ class View:
     statistics: tuple[str, ...]
     correlations: tuple[Correlation, ...] = ()
     windowed: bool = True
+    every_us: int | None = None

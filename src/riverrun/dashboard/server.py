@@ -1,0 +1,99 @@
+"""The web server in its own thread and event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from riverrun.dashboard.feed import Feed
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+#: Seconds between two updates of the page.
+TICK_S = 0.1
+#: Every how many ticks the health is sent.
+HEALTH_TICKS = 5
+#: Seconds that open connections get when the server stops.
+GRACE_S = 1
+
+log = logging.getLogger("riverrun.dashboard")
+
+
+class ServerThread:
+    """Serves an app on a listening socket until `stop`.
+
+    Parameters
+    ----------
+    app : what to serve.
+    feed : ticked in the same loop, so that nothing needs a lock.
+    listening : the bound socket; closed at the end.
+    """
+
+    def __init__(self, app: ASGIApp, feed: Feed, listening: socket.socket) -> None:
+        self._feed = feed
+        self._listening = listening
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=1_024,
+                timeout_graceful_shutdown=GRACE_S,
+                h11_max_incomplete_event_size=16 * 1024,
+            )
+        )
+        # A daemon: a page that is being watched must never keep a finished pipeline alive.
+        self._thread = threading.Thread(target=self._run, name="riverrun-dashboard", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve; requests that come before the loop turns wait in the socket's queue."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End all streams and wait for the thread."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(timeout=2 * GRACE_S + 3)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        finally:
+            self._listening.close()
+
+    async def _serve(self) -> None:
+        ticker = asyncio.create_task(self._tick_until_exit())
+        await self._server.serve(sockets=[self._listening])
+        await ticker
+
+    async def _tick_until_exit(self) -> None:
+        ticks = 0
+        while not self._server.should_exit:
+            await asyncio.sleep(TICK_S)
+            self._tick(with_health=ticks % HEALTH_TICKS == 0)
+            ticks += 1
+        # Uvicorn waits for open responses; streams would keep it for the whole grace time.
+        self._tick(with_health=True)
+        await asyncio.sleep(0.02)
+        self._feed.hub.close()
+
+    def _tick(self, *, with_health: bool) -> None:
+        try:
+            self._feed.publish_results()
+            if with_health:
+                self._feed.publish_health()
+        except Exception:
+            log.exception("dashboard: an update failed")

@@ -1,0 +1,82 @@
+// From many points to few: the smallest and the largest of each pixel column, so that no spike is lost.
+// Buckets are aligned to absolute time, so that a moving range does not make the line flicker.
+
+// A line breaks where a value is missing, and where the next point is further away than `gap` (ms).
+export function thin(series, column, from, to, pixels, gap) {
+  const { times, length } = series;
+  const values = series.columns[column];
+  const first = Math.max(0, series.place(from) - 1);
+  const end = Math.min(length, series.place(to) + 1);
+  const line = new Line(gap);
+  if (end - first <= 2 * pixels) {
+    for (let i = first; i < end; i++) line.add(times[i], values[i]);
+    return line.done();
+  }
+  const width = 2 ** Math.ceil(Math.log2((to - from) / pixels));
+  let i = first;
+  while (i < end) {
+    const bucket = Math.floor(times[i] / width);
+    let low = -1;
+    let high = -1;
+    let hole = false;
+    for (; i < end && Math.floor(times[i] / width) === bucket; i++) {
+      const value = values[i];
+      if (value !== value) hole = true;
+      else {
+        if (low < 0 || value < values[low]) low = i;
+        if (high < 0 || value > values[high]) high = i;
+      }
+    }
+    if (low < 0) {
+      line.add(times[i - 1], NaN);
+      continue;
+    }
+    line.add(times[Math.min(low, high)], values[Math.min(low, high)]);
+    if (low !== high) line.add(times[Math.max(low, high)], values[Math.max(low, high)]);
+    if (hole && end - i < 2) line.add(times[i - 1], NaN);
+  }
+  return line.done();
+}
+
+class Line {
+  constructor(gap) {
+    this.gap = gap;
+    this.xs = [];
+    this.ys = [];
+    this.low = Infinity;
+    this.high = -Infinity;
+    this.run = 0; // points since the last break
+  }
+
+  add(x, y) {
+    const last = this.xs.at(-1);
+    if (this.run && x - last > this.gap) this.#break(last);
+    if (y !== y) {
+      if (this.run) this.#break(last ?? x);
+      return;
+    }
+    this.xs.push(x);
+    this.ys.push(y);
+    this.run++;
+    if (y < this.low) this.low = y;
+    if (y > this.high) this.high = y;
+  }
+
+  // A lone point would be a line of no length: it is doubled, which a round line end shows as a dot.
+  #break(x) {
+    if (this.run === 1) this.#dot();
+    this.xs.push(x);
+    this.ys.push(NaN);
+    this.run = 0;
+  }
+
+  #dot() {
+    this.xs.push(this.xs.at(-1) + 1e-3);
+    this.ys.push(this.ys.at(-1));
+  }
+
+  done() {
+    if (this.run === 1) this.#dot();
+    return this;
+  }
+}
