@@ -109,7 +109,7 @@ def _names(files: Files, pattern: str) -> str:
     if is_pattern(folder):
         return "check the folders of the pattern"
     names = [posixpath.basename(path) for path in files.glob(posixpath.join(folder, "*"))]
-    close = difflib.get_close_matches(wanted, names, n=3)
+    close = difflib.get_close_matches(wanted, names, n=2, cutoff=0.75)
     if close:
         return "did you mean " + " or ".join(repr(posixpath.join(folder, name)) for name in close) + "?"
     if not names:

@@ -12,7 +12,7 @@ from riverrun.component import setting
 from riverrun.errors import ConfigError, did_you_mean
 from riverrun.limits import Limits
 from riverrun.ports import FrameChunk, Wait
-from riverrun.sources.made_up import DATASETS, INSTANT_US, ROW
+from riverrun.sources.made_up import DATASETS
 from riverrun.sources.unpaced import Unpaced
 from riverrun.world import World
 
@@ -23,8 +23,10 @@ STEP_US = 10_000
 #: Rows handed out at a time, at most, and their bytes in memory, about.
 FRAME_ROWS = 65_536
 ROW_BYTES = 64
+#: Rows made at a time, at least.
+BLOCK_ROWS_MIN = 1_024
 #: Paced rows are handed out this often at most: a frame costs more than its rows when they are few.
-TICK_US = 2_000
+TICK_US = 5_000
 #: The first event time when nothing is said.
 START_US = 1_735_689_600_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -115,6 +117,8 @@ class GenerateReader:
         self._start_us = start_us
         self._step_us = STEP_US if rate is None else 1_000_000 / rate
         self._make = DATASETS[source.name].start(source.seed)
+        self._block = self._make_block(0, 0)
+        self._block_rows = FRAME_ROWS if rate is None else min(FRAME_ROWS, max(BLOCK_ROWS_MIN, round(rate)))
         self._begun_us = world.clock.monotonic_us()
         self._made = 0
         self._finished = False
@@ -164,6 +168,15 @@ class GenerateReader:
         return min(left, int(elapsed_us / self._step_us) + 1 - self._made)
 
     def _rows(self, count: int) -> pl.DataFrame:
-        numbers = pl.int_range(self._made, self._made + count, dtype=pl.UInt64, eager=True)
+        """The next rows. They are made in blocks: a few at a time would cost hundreds of times as much."""
+        if self._block.height < count:
+            first = self._made + self._block.height
+            block = self._make_block(first, max(count - self._block.height, self._block_rows))
+            self._block = pl.concat([self._block, block]) if self._block.height else block
+        rows, self._block = self._block.head(count), self._block.slice(count)
+        return rows
+
+    def _make_block(self, first: int, count: int) -> pl.DataFrame:
+        numbers = pl.int_range(first, first + count, dtype=pl.UInt64, eager=True)
         instants = (numbers.cast(pl.Float64) * self._step_us).round().cast(pl.Int64) + self._start_us
-        return self._make(pl.DataFrame({ROW: numbers, INSTANT_US: instants}))
+        return self._make(numbers, instants.cast(pl.Datetime("us", "UTC")))

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 
 import polars as pl
 
 from riverrun.sources.chance import BELL_SD, bell, bits, uniform
 
-#: The columns that every maker is given: the row's number and its instant in microseconds.
-ROW, INSTANT_US = "row", "instant_us"
-
-#: Makes the columns of some rows out of `ROW` and `INSTANT_US`.
-Maker = Callable[[pl.DataFrame], pl.DataFrame]
+#: Makes the columns of some rows out of their numbers (UInt64) and instants (Datetime).
+Maker = Callable[[pl.Series, pl.Series], pl.DataFrame]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,47 +36,40 @@ _SYMBOL_WEIGHTS = (16, 12, 12, 8, 6, 4, 4, 2)
 #: What one trade moves the price by, as a part of it (standard deviation).
 _TRADE_MOVE = 0.0002
 
+_SIDES = pl.Series(["buy", "sell"])
+
 SENSORS = tuple(f"sensor-{number:02d}" for number in range(1, 13))
 _DAY_US = 86_400_000_000
 
 _PAGES = ("/", "/search", "/item", "/cart", "/checkout", "/help")
 _PAGE_WEIGHTS = (14, 16, 22, 6, 3, 3)
+_CART, _CHECKOUT = 3, 4
+_ACTIONS = pl.Series(["view", "cart", "buy"])
 _USERS = 5_000
 
 
 def trades(seed: int) -> Maker:
     """Trades of a few stocks; each price is a random walk of its own."""
-    table = _table(SYMBOLS, _SYMBOL_WEIGHTS)
-    bases = pl.Series("base", _BASE_PRICES, dtype=pl.Float64)
-    walks = pl.DataFrame(
-        {"symbol": SYMBOLS, "base": bases, "walked": [0] * len(SYMBOLS)},
-        schema_overrides={"walked": pl.Int64},
-    )
+    table = _table(_SYMBOL_WEIGHTS)
+    symbols, bases = pl.Series(SYMBOLS), pl.Series(_BASE_PRICES)
+    walked = pl.Series([0] * len(SYMBOLS), dtype=pl.Int64)
 
-    def make(rows: pl.DataFrame) -> pl.DataFrame:
-        nonlocal walks
-        row = pl.col(ROW)
-        steps = rows.with_columns(
-            symbol=_picked(rows, table, seed, 0),
-            step=bell(row, seed, 1),
-            size=(1 - uniform(row, seed, 2)).log() * -120,
-            side=pl.when(bits(row, seed, 3) % 2 == 0).then(pl.lit("buy")).otherwise(pl.lit("sell")),
-        )
-        walking = steps.join(walks, on="symbol", how="left", maintain_order="left").with_columns(
-            # Whole numbers: where rows are cut into frames does not show in the sum.
-            walked=pl.col("walked") + pl.col("step").cum_sum().over("symbol")
-        )
-        ends = walking.group_by("symbol").agg(moved=pl.col("walked").last())
-        walks = walks.join(ends, on="symbol", how="left", maintain_order="left").select(
-            "symbol", "base", walked=pl.coalesce("moved", "walked")
-        )
-        change = (pl.col("walked").cast(pl.Float64) * (_TRADE_MOVE / BELL_SD)).exp()
-        return walking.select(
-            _instant(),
-            "symbol",
-            price=(pl.col("base") * change).round(2),
-            size=pl.col("size").ceil().clip(1).cast(pl.Int64),
-            side="side",
+    def make(row: pl.Series, instant: pl.Series) -> pl.DataFrame:
+        nonlocal walked
+        which = _picked(table, row, seed, 0)
+        steps = pl.DataFrame({"which": which, "walk": bell(row, seed, 1)})
+        # Whole numbers: where rows are cut into frames does not show in the sum.
+        walk = steps.select(pl.col("walk").cum_sum().over("which")).to_series() + walked.gather(which)
+        walked = _last_of_each(which, walk, walked)
+        change = (walk.cast(pl.Float64) * (_TRADE_MOVE / BELL_SD)).exp()
+        return pl.DataFrame(
+            {
+                "ts": instant,
+                "symbol": symbols.gather(which),
+                "price": (bases.gather(which) * change).round(2),
+                "size": (_skewed(row, seed, 2) * 120).ceil().clip(1).cast(pl.Int64),
+                "side": _SIDES.gather(bits(row, seed, 3) % 2),
+            }
         )
 
     return make
@@ -88,24 +77,25 @@ def trades(seed: int) -> Maker:
 
 def sensors(seed: int) -> Maker:
     """Rooms with a daily rhythm, now and then a gap or a spike."""
-    table = _table(SENSORS, (1,) * len(SENSORS))
-    offsets = {name: 19.0 + 0.4 * index for index, name in enumerate(SENSORS)}
+    names = pl.Series(SENSORS)
+    rooms = pl.Series([19.0 + 0.4 * index for index in range(len(SENSORS))])
 
-    def make(rows: pl.DataFrame) -> pl.DataFrame:
-        row = pl.col(ROW)
-        angle = (pl.col(INSTANT_US) % _DAY_US).cast(pl.Float64) * (2 * math.pi / _DAY_US)
+    def make(row: pl.Series, instant: pl.Series) -> pl.DataFrame:
+        which = bits(row, seed, 0) % len(SENSORS)
+        angle = (instant.to_physical() % _DAY_US).cast(pl.Float64) * (2 * math.pi / _DAY_US)
         warmth = (angle - math.pi / 2).sin()
         chance = bits(row, seed, 3)
-        room = pl.col("sensor").replace_strict(offsets, return_dtype=pl.Float64)
-        spike = pl.when(chance % 5_000 == 1).then(25.0).otherwise(0.0)
-        temperature = room + 3 * warmth + bell(row, seed, 1) * (0.3 / BELL_SD) + spike
-        humidity = 45 - 6 * warmth + bell(row, seed, 2) * (1.5 / BELL_SD)
-        return rows.with_columns(sensor=_picked(rows, table, seed, 0)).select(
-            _instant(),
-            "sensor",
-            temperature=pl.when(chance % 500 != 0).then(temperature.round(2)),
-            humidity=humidity.clip(0, 100).round(1),
-            vibration=((1 - uniform(row, seed, 4)).log() * -0.8).round(3),
+        spike = (chance % 5_000 == 1).cast(pl.Float64) * 25
+        temperature = rooms.gather(which) + warmth * 3 + bell(row, seed, 1) * (0.3 / BELL_SD) + spike
+        humidity = warmth * -6 + 45 + bell(row, seed, 2) * (1.5 / BELL_SD)
+        return pl.DataFrame(
+            {
+                "ts": instant,
+                "sensor": names.gather(which),
+                "temperature": _where(chance % 500 != 0, temperature.round(2)),
+                "humidity": humidity.clip(0, 100).round(1),
+                "vibration": (_skewed(row, seed, 4) * 0.8).round(3),
+            }
         )
 
     return make
@@ -113,29 +103,25 @@ def sensors(seed: int) -> Maker:
 
 def clicks(seed: int) -> Maker:
     """Visits of a shop: many look, some fill a cart, few buy."""
-    table = _table(_PAGES, _PAGE_WEIGHTS)
+    table = _table(_PAGE_WEIGHTS)
+    pages = pl.Series(_PAGES)
+    users = pl.Series([f"u{number:04}" for number in range(_USERS)])
 
-    def make(rows: pl.DataFrame) -> pl.DataFrame:
-        row = pl.col(ROW)
+    def make(row: pl.Series, instant: pl.Series) -> pl.DataFrame:
+        which = _picked(table, row, seed, 0)
         # The third power: a few visitors come often.
-        user = (uniform(row, seed, 1).pow(3) * _USERS).floor().cast(pl.Int64)
-        page = pl.col("page")
-        buys = (page == "/checkout") & (uniform(row, seed, 2) < 0.6)
-        action = (
-            pl.when(buys)
-            .then(pl.lit("buy"))
-            .when(page == "/cart")
-            .then(pl.lit("cart"))
-            .otherwise(pl.lit("view"))
-        )
-        amount = ((1 - uniform(row, seed, 4)).log() * -40 + 5).round(2)
-        return rows.with_columns(page=_picked(rows, table, seed, 0)).select(
-            _instant(),
-            user=pl.lit("u") + user.cast(pl.String).str.zfill(4),
-            page="page",
-            action=action,
-            seconds=((1 - uniform(row, seed, 3)).log() * -18).round(1),
-            amount=pl.when(buys).then(amount),
+        user = (uniform(row, seed, 1).pow(3) * _USERS).cast(pl.UInt32)
+        buys = (which == _CHECKOUT) & (uniform(row, seed, 2) < 0.6)
+        fills = (which == _CART).cast(pl.UInt32)
+        return pl.DataFrame(
+            {
+                "ts": instant,
+                "user": users.gather(user),
+                "page": pages.gather(which),
+                "action": _ACTIONS.gather(fills + buys.cast(pl.UInt32) * 2),
+                "seconds": (_skewed(row, seed, 3) * 18).round(1),
+                "amount": _where(buys, (_skewed(row, seed, 4) * 40 + 5).round(2)),
+            }
         )
 
     return make
@@ -179,16 +165,26 @@ DATASETS: Mapping[str, Dataset] = {
 }
 
 
-def _instant() -> pl.Expr:
-    return pl.col(INSTANT_US).cast(pl.Datetime("us", "UTC")).alias("ts")
+def _table(weights: tuple[int, ...]) -> pl.Series:
+    """Each index as often as its weight says, to be picked from by number."""
+    return pl.Series([index for index, weight in enumerate(weights) for _ in range(weight)], dtype=pl.UInt32)
 
 
-def _table(names: tuple[str, ...], weights: tuple[int, ...]) -> pl.Series:
-    """Each name as often as its weight says, to be picked from by number."""
-    ends = list(accumulate(weights))
-    index = [next(i for i, end in enumerate(ends) if slot < end) for slot in range(ends[-1])]
-    return pl.Series([names[i] for i in index])
+def _picked(table: pl.Series, row: pl.Series, seed: int, draw: int) -> pl.Series:
+    return table.gather(bits(row, seed, draw) % len(table))
 
 
-def _picked(rows: pl.DataFrame, table: pl.Series, seed: int, draw: int) -> pl.Series:
-    return table.gather(rows.select(bits(pl.col(ROW), seed, draw) % len(table)).to_series())
+def _skewed(row: pl.Series, seed: int, draw: int) -> pl.Series:
+    """Exponentially distributed around 1: mostly small, now and then large."""
+    return (1 - uniform(row, seed, draw)).log() * -1
+
+
+def _where(holds: pl.Series, values: pl.Series) -> pl.Series:
+    """The values where something holds, missing elsewhere."""
+    return values.zip_with(holds, pl.Series([None], dtype=values.dtype))
+
+
+def _last_of_each(which: pl.Series, values: pl.Series, before: pl.Series) -> pl.Series:
+    """The last value for each index; what was there before where there is none."""
+    found = dict(zip(which.to_list(), values.to_list(), strict=True))
+    return pl.Series([found.get(index, value) for index, value in enumerate(before)], dtype=pl.Int64)
