@@ -25,7 +25,7 @@ FRAME_ROWS = 65_536
 ROW_BYTES = 64
 #: Rows made at a time, at least.
 BLOCK_ROWS_MIN = 1_024
-#: Paced rows are handed out this often at most: a frame costs more than its rows when they are few.
+#: Paced rows are handed out so far apart at least: a frame costs more than its rows when they are few.
 TICK_US = 5_000
 #: The first event time when nothing is said.
 START_US = 1_735_689_600_000_000
@@ -120,6 +120,7 @@ class GenerateReader:
         self._block = self._make_block(0, 0)
         self._block_rows = FRAME_ROWS if rate is None else min(FRAME_ROWS, max(BLOCK_ROWS_MIN, round(rate)))
         self._begun_us = world.clock.monotonic_us()
+        self._next_us = self._begun_us
         self._made = 0
         self._finished = False
 
@@ -140,7 +141,7 @@ class GenerateReader:
         if self._rate is None:
             return Wait(until_us=self._world.clock.monotonic_us())
         due_us = self._begun_us + round(self._made * self._step_us)
-        return Wait(until_us=max(due_us, self._world.clock.monotonic_us() + TICK_US))
+        return Wait(until_us=max(due_us, self._next_us))
 
     @property
     def finished(self) -> bool:
@@ -161,10 +162,14 @@ class GenerateReader:
 
     def _due(self) -> int:
         """How many rows may be made by now; the first one at once."""
-        left = FRAME_ROWS if self._source.rows is None else self._source.rows - self._made
+        left = FRAME_ROWS if self._source.rows is None else max(0, self._source.rows - self._made)
         if self._rate is None:
             return left
-        elapsed_us = self._world.clock.monotonic_us() - self._begun_us
+        now_us = self._world.clock.monotonic_us()
+        elapsed_us = now_us - self._begun_us
+        if now_us < self._next_us:
+            return 0
+        self._next_us = now_us + TICK_US
         return min(left, int(elapsed_us / self._step_us) + 1 - self._made)
 
     def _rows(self, count: int) -> pl.DataFrame:
