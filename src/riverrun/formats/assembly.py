@@ -1,0 +1,71 @@
+"""Putting rows from the two paths together: good rows of the fast one, single rows of the strict one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from riverrun.formats.columns import series_of
+from riverrun.formats.timestamps import TimeColumn
+from riverrun.ports import Decoded, Rejected
+from riverrun.schema import Column, Schema
+
+_ORDER = "__riverrun_line"
+
+
+@dataclass(slots=True)
+class Collected:
+    """What a decoder has made of some bytes so far."""
+
+    frames: list[pl.DataFrame] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    blank: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
+
+    def count(self, name: str, number: int = 1) -> None:
+        if number:
+            self.counters[name] = self.counters.get(name, 0) + number
+
+    def decoded(self, schema: Schema) -> Decoded:
+        frames = [frame for frame in self.frames if frame.height]
+        if not frames:
+            frame = schema.empty()
+        else:
+            frame = frames[0] if len(frames) == 1 else pl.concat(frames)
+        return Decoded(frame, tuple(self.rejected), self.blank, dict(self.counters))
+
+
+class RowBuilder:
+    """Builds frames from rows of values as the strict readers give them."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._times: Mapping[str, TimeColumn] = {c.name: TimeColumn.of(c) for c in schema if c.is_time}
+
+    def from_rows(self, rows: Sequence[Sequence[object]]) -> pl.DataFrame:
+        if not rows:
+            return self._schema.empty()
+        return self.from_columns(list(zip(*rows, strict=True)))
+
+    def from_columns(self, columns: Sequence[Sequence[object]]) -> pl.DataFrame:
+        return pl.DataFrame(
+            [self.series(column, values) for column, values in zip(self._schema, columns, strict=True)]
+        )
+
+    def series(self, column: Column, values: Sequence[object]) -> pl.Series:
+        """One column from the values that a strict reader gave."""
+        return series_of(column, values, self._times.get(column.name))
+
+
+def replace_rows(
+    fast: pl.DataFrame, flagged: pl.Series, strict: pl.DataFrame, at: Sequence[int]
+) -> pl.DataFrame:
+    """The rows of `fast` that are not flagged, and the rows of `strict` put in at the indices `at`."""
+    good = fast.filter(~flagged)
+    if not strict.height:
+        return good
+    index = pl.int_range(fast.height, dtype=pl.Int64, eager=True).filter(~flagged).alias(_ORDER)
+    placed = strict.with_columns(pl.Series(_ORDER, at, dtype=pl.Int64))
+    return pl.concat([good.with_columns(index), placed]).sort(_ORDER).drop(_ORDER)

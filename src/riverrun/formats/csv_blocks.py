@@ -1,0 +1,113 @@
+"""A block of CSV cut into what the fast path may see and what it may not, and joined again for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class OddRecord:
+    """A record that the fast path must not see: its place in the block and what is wrong with it, if known."""
+
+    start: int
+    end: int
+    problem: str
+
+
+class JoinedBlock:
+    """The sound stretches of a block in one piece, with a placeholder line for each odd record."""
+
+    def __init__(
+        self, data: bytes, clean: Sequence[tuple[int, int]], odd: Sequence[OddRecord], placeholder: bytes
+    ) -> None:
+        self._source = data
+        self._odd: dict[int, OddRecord] = {}
+        self._moves: list[tuple[int, int]] = []  # (offset here, offset in the block) where each stretch begins
+        if not odd and len(clean) == 1:
+            start, end = clean[0]
+            self._moves.append((0, start))
+            self.data = data if (start, end) == (0, len(data)) else data[start:end]
+            return
+        parts: list[bytes | memoryview] = []
+        length = 0
+        view = memoryview(data)
+        for start, end, item in in_order(clean, odd):
+            self._moves.append((length, start))
+            if item is not None:
+                self._odd[length] = item
+            part = view[start:end] if item is None else placeholder
+            parts.append(part)
+            length += len(part)
+        self.data = b"".join(parts)
+
+    def lines(self, places: Sequence[int], height: int) -> list[tuple[bytes, int, str]] | None:
+        """Bytes, offset in the block and known problem of some lines; ``None`` if lines are not records here."""
+        starts = self._starts(places, height)
+        if starts is None:
+            return None
+        found: list[tuple[bytes, int, str]] = []
+        move = 0
+        for start in starts:
+            while move + 1 < len(self._moves) and self._moves[move + 1][0] <= start:
+                move += 1
+            odd = self._odd.get(start)
+            if odd is not None:
+                found.append((self._source[odd.start : odd.end - 1], odd.start, odd.problem))
+                continue
+            here, there = self._moves[move]
+            found.append((self.data[start : self.data.find(b"\n", start)], there + start - here, ""))
+        return found
+
+    def _starts(self, places: Sequence[int], height: int) -> list[int] | None:
+        """Where some lines begin. Columnar, since a loop over all lines costs as much as reading them."""
+        lengths = pl.Series([self.data]).cast(pl.String).str.split("\n").explode().str.len_bytes()
+        if lengths.len() != height + 1:
+            return None
+        ends = (lengths.cast(pl.Int64) + 1).cum_sum()
+        return [
+            end - length
+            for end, length in zip(ends.gather(list(places)), _plus_one(lengths, places), strict=True)
+        ]
+
+
+def _plus_one(lengths: pl.Series, places: Sequence[int]) -> list[int]:
+    return [length + 1 for length in lengths.gather(list(places))]
+
+
+def in_order(
+    clean: Sequence[tuple[int, int]], odd: Sequence[OddRecord]
+) -> list[tuple[int, int, OddRecord | None]]:
+    """Stretches and odd records as they stand in the block."""
+    spans: list[tuple[int, int, OddRecord | None]] = [(start, end, None) for start, end in clean]
+    spans.extend((record.start, record.end, record) for record in odd)
+    return sorted(spans, key=lambda span: span[0])
+
+
+def without_bad_text(
+    data: bytes, clean: Sequence[tuple[int, int]]
+) -> tuple[list[tuple[int, int]], list[OddRecord]]:
+    """The stretches cut around lines that are not UTF-8; only for blocks without quotes."""
+    view = memoryview(data)
+    good: list[tuple[int, int]] = []
+    bad: list[OddRecord] = []
+    for start, end in clean:
+        at = start
+        while at < end:
+            try:
+                str(view[at:end], "utf-8")
+                wrong = end
+            except UnicodeDecodeError as error:
+                wrong = at + error.start
+            line = data.rfind(b"\n", at, wrong) + 1 or at
+            if wrong == end:
+                line = end
+            if line > at:
+                good.append((at, line))
+            if wrong == end:
+                break
+            at = data.find(b"\n", wrong) + 1
+            bad.append(OddRecord(line, at, ""))
+    return good, bad

@@ -1,0 +1,161 @@
+"""From bytes cut anywhere to whole lines, with the limit on their length.
+
+`LineBuffer` holds at most one partial line. A line over the limit is not held at all: its first bytes,
+its length and a running hash are kept, and everything up to its newline is passed over. What comes out
+depends on the bytes alone, never on how they were cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from riverrun.formats.rejection import HEAD_BYTES, reject
+from riverrun.ports import Rejected
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole lines, each with its newline, that stood together in the partition from `position` on."""
+
+    data: bytes
+    position: int
+
+
+class LineBuffer:
+    """Cuts the bytes of one partition into blocks of whole lines.
+
+    Parameters
+    ----------
+    limit_bytes : the longest line, not counting its newline.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._position = 0  # of the first byte that is held
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._skipped: _LongLine | None = None
+        self._at_start = True
+
+    def feed(self, data: bytes) -> list[Block | Rejected]:
+        """The lines that are whole by now, in order, and dead letters of those that were too long."""
+        out: list[Block | Rejected] = []
+        if self._at_start:
+            data = self._without_mark(data)
+        if self._skipped is not None:
+            data = self._pass_over(data, out)
+        if not data:
+            return out
+        cut = data.rfind(b"\n") + 1
+        if not cut:
+            self._hold(data)
+            return out
+        block = self._joined(data, cut)
+        self._cut_long_lines(Block(block, self._position), out)
+        self._position += len(block)
+        if cut < len(data):
+            self._hold(data[cut:])
+        return out
+
+    def finish(self, *, truncated: bool) -> list[Block | Rejected]:
+        """What is left at the end of the partition: a last line (given a newline), or a dead letter."""
+        out: list[Block | Rejected] = []
+        if self._skipped is not None:
+            out.append(self._skipped.rejected(self._limit))
+            self._skipped = None
+        rest = b"".join(self._held)
+        self._held, self._held_bytes, self._at_start = [], 0, False
+        if rest and truncated:
+            detail = "the connection ended within this record"
+            out.append(reject("truncated", detail, rest, self._position))
+        elif rest:
+            out.append(Block(rest + b"\n", self._position))
+        self._position += len(rest)
+        return out
+
+    def _without_mark(self, data: bytes) -> bytes:
+        """Strip a byte order mark from the start of the stream, which may come in pieces."""
+        start = b"".join(self._held) + data[: len(BYTE_ORDER_MARK)]
+        if len(start) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(start):
+            self._held, self._held_bytes = [start], len(start)
+            return b""
+        self._at_start = False
+        if not start.startswith(BYTE_ORDER_MARK):
+            return data
+        data = data[len(BYTE_ORDER_MARK) - self._held_bytes :]
+        self._held, self._held_bytes = [], 0
+        self._position = len(BYTE_ORDER_MARK)
+        return data
+
+    def _joined(self, data: bytes, cut: int) -> bytes:
+        if not self._held:
+            return data if cut == len(data) else data[:cut]
+        whole = b"".join([*self._held, memoryview(data)[:cut]])
+        self._held, self._held_bytes = [], 0
+        return whole
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > self._limit:
+            self._skipped = _LongLine(b"".join(self._held), self._position)
+            self._position += self._held_bytes
+            self._held, self._held_bytes = [], 0
+
+    def _pass_over(self, data: bytes, out: list[Block | Rejected]) -> bytes:
+        """Add to the line that is being skipped; give back what follows its newline."""
+        assert self._skipped is not None  # noqa: S101 - called only then
+        end = data.find(b"\n")
+        if end < 0:
+            self._skipped.add(data)
+            self._position += len(data)
+            return b""
+        self._skipped.add(data[:end])
+        out.append(self._skipped.rejected(self._limit))
+        self._skipped = None
+        self._position += end + 1
+        return data[end + 1 :]
+
+    def _cut_long_lines(self, block: Block, out: list[Block | Rejected]) -> None:
+        """Pass a block on, without the lines over the limit. Costs one search per `limit` bytes."""
+        data, start, at = block.data, 0, 0
+        while len(data) - at > self._limit + 1:
+            newline = data.rfind(b"\n", at, at + self._limit + 1)
+            if newline >= 0:
+                at = newline + 1
+                continue
+            end = data.find(b"\n", at)
+            if at > start:
+                out.append(Block(data[start:at], block.position + start))
+            line = _LongLine(data[at:end], block.position + at)
+            out.append(line.rejected(self._limit))
+            start = at = end + 1
+        if start == 0:
+            out.append(block)
+        elif start < len(data):
+            out.append(Block(data[start:], block.position + start))
+
+
+class _LongLine:
+    """What is remembered of a line that is not kept."""
+
+    def __init__(self, start: bytes, position: int) -> None:
+        self._head = start[:HEAD_BYTES]
+        self._hash = hashlib.sha256(start)
+        self._length = len(start)
+        self._position = position
+
+    def add(self, data: bytes) -> None:
+        if len(self._head) < HEAD_BYTES:
+            self._head += data[: HEAD_BYTES - len(self._head)]
+        self._hash.update(data)
+        self._length += len(data)
+
+    def rejected(self, limit_bytes: int) -> Rejected:
+        detail = f"a line of {self._length} bytes, the limit is {limit_bytes}"
+        return Rejected(
+            "line-too-long", detail, self._position, self._length, self._head, self._hash.hexdigest()
+        )

@@ -1,0 +1,38 @@
+"""How a record is refused: the exception that strict code raises, and the dead letter made of it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from riverrun.ports import Rejected
+
+#: How much of a refused record is kept.
+HEAD_BYTES = 256
+#: How much of a value is shown in a message.
+SHOWN_CHARACTERS = 40
+
+
+class RefusedError(Exception):
+    """This record cannot become a row. Raised and caught within the decoders, never seen outside."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def reject(reason: str, detail: str, record: bytes, position: int) -> Rejected:
+    """A dead letter of a whole record, as it came but without its newline."""
+    return Rejected(
+        reason, detail, position, len(record), record[:HEAD_BYTES], hashlib.sha256(record).hexdigest()
+    )
+
+
+def shown(value: object) -> str:
+    """A value for a message: quoted, escaped and cut short.
+
+    >>> shown("abc")
+    "'abc'"
+    """
+    text = value if isinstance(value, str) else str(value)[: SHOWN_CHARACTERS + 1]
+    return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "...")
