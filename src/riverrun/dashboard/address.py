@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import os
 import socket
 from collections.abc import Callable
 
@@ -130,7 +131,14 @@ def _explain(address: TcpAddress, error: OSError) -> ConfigError:
             hint=f'a port above 1023, as in dashboard="{TcpAddress(address.host, DEFAULT_PORT)}"',
         )
     return ConfigError(
-        f"cannot listen there: {error.strerror or error}",
+        f"cannot listen there: {_reason(error)}",
         where=where,
         hint=f'an address of this machine, as in dashboard="127.0.0.1:{address.port}"',
     )
+
+
+def _reason(error: OSError) -> str:
+    # The words of a failed name lookup are its own; other texts repeat the address, in Python's spelling.
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)

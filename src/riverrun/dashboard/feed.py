@@ -16,6 +16,9 @@ from riverrun.dashboard.history import Bounds, Change, History
 from riverrun.dashboard.hub import Hub
 from riverrun.runtime.health import Health
 
+#: Numbers in one delta; above, viewers are told to fetch a snapshot.
+DELTA_VALUES_MAX = 100_000
+
 log = logging.getLogger("riverrun.dashboard")
 
 
@@ -77,7 +80,12 @@ class Feed:
             for view_id, frames in self.inbox.take().items()
             if (change := self._absorb(self._histories[view_id], frames)) is not None
         ]
-        if changes:
+        if not changes:
+            return
+        if sum(change.values.size for change in changes) > DELTA_VALUES_MAX:
+            # A burst, as when history is replayed at full speed: a snapshot is less work for everybody.
+            self.hub.broadcast("reset", b"{}")
+        else:
             self.hub.broadcast("delta", wire.delta(changes, self._clock.now_us()))
 
     def publish_health(self) -> None:

@@ -27,7 +27,8 @@ class Bounds:
     points : most points of one key.
     values : most numbers of the whole view; with many keys or statistics each key keeps fewer points.
     keys : keys that are shown; later ones are only counted.
-    rows_per_tick : most rows sent in one update; above, each key keeps evenly spread rows and its last.
+    rows_per_tick : most rows of a view without windows taken in one update; above, each key keeps evenly
+        spread rows and its last. Results of windows are never thinned.
     """
 
     points: int = 6_000
@@ -134,7 +135,7 @@ class History:
 
     def _thin(self, rows: pl.DataFrame) -> pl.DataFrame:
         most = self._bounds.rows_per_tick
-        if rows.height <= most:
+        if self.view.windowed or rows.height <= most:
             return rows
         every = -(-rows.height // most)
         place = pl.int_range(pl.len()).over(_KEY)

@@ -36,6 +36,16 @@ export class Series {
     this.final[at] = final;
   }
 
+  // The median distance between neighbours, in ms; looked at again when the series has grown a little.
+  usualStep() {
+    if (this.length < 3) return Infinity;
+    if (this.stepAt === this.length >> 4) return this.step;
+    this.stepAt = this.length >> 4;
+    const steps = [];
+    for (let i = Math.max(1, this.length - 200); i < this.length; i++) steps.push(this.times[i] - this.times[i - 1]);
+    return (this.step = steps.sort((a, b) => a - b)[steps.length >> 1]);
+  }
+
   latest(column) {
     return this.length ? this.columns[column][this.length - 1] : NaN;
   }
@@ -88,7 +98,6 @@ export class View {
     this.oldest = Infinity;
     this.revised = false;
     this.early = false;
-    this.step = this.every_us ? this.every_us / 1000 : null;
   }
 
   column(name) {
@@ -141,18 +150,14 @@ export class View {
     return this.newest === -Infinity;
   }
 
-  // The usual distance between two instants of a key, in ms: what tells a gap from a pause between windows.
-  usualStep() {
-    if (this.every_us) return this.step;
-    if (this.stepVersion === this.version) return this.step;
-    this.stepVersion = this.version;
-    const longest = this.entries.reduce((best, entry) => (best && best.series.length >= entry.series.length ? best : entry), null);
-    if (!longest || longest.series.length < 3) return (this.step = null);
-    const { times, length } = longest.series;
-    const steps = [];
-    for (let i = Math.max(1, length - 200); i < length; i++) steps.push(times[i] - times[i - 1]);
-    steps.sort((a, b) => a - b);
-    return (this.step = steps[steps.length >> 1]);
+  // The distance between two instants of a key from which on it is a gap and not the pace of the windows, in ms.
+  // Days get more: markets rest on weekends.
+  gap(series) {
+    if (!this.windowed) return Infinity;
+    const usual = series.usualStep();
+    if (!this.every_us) return 3.5 * usual;
+    const step = Math.max(usual, this.every_us / 1000);
+    return (step >= 86_400_000 ? 4.5 : 1.5) * step;
   }
 }
 

@@ -7,9 +7,12 @@ export function thin(series, column, from, to, pixels, gap) {
   const values = series.columns[column];
   const first = Math.max(0, series.place(from) - 1);
   const end = Math.min(length, series.place(to) + 1);
-  const line = new Line(gap);
+  const line = new Line();
   if (end - first <= 2 * pixels) {
-    for (let i = first; i < end; i++) line.add(times[i], values[i]);
+    for (let i = first; i < end; i++) {
+      if (i > first && times[i] - times[i - 1] > gap) line.break();
+      line.add(times[i], values[i]);
+    }
     return line.done();
   }
   const width = 2 ** Math.ceil(Math.log2((to - from) / pixels));
@@ -18,29 +21,25 @@ export function thin(series, column, from, to, pixels, gap) {
     const bucket = Math.floor(times[i] / width);
     let low = -1;
     let high = -1;
-    let hole = false;
+    if (i > first && times[i] - times[i - 1] > gap) line.break();
     for (; i < end && Math.floor(times[i] / width) === bucket; i++) {
       const value = values[i];
-      if (value !== value) hole = true;
-      else {
-        if (low < 0 || value < values[low]) low = i;
-        if (high < 0 || value > values[high]) high = i;
-      }
+      if (value !== value) continue;
+      if (low < 0 || value < values[low]) low = i;
+      if (high < 0 || value > values[high]) high = i;
     }
     if (low < 0) {
-      line.add(times[i - 1], NaN);
+      line.break();
       continue;
     }
     line.add(times[Math.min(low, high)], values[Math.min(low, high)]);
     if (low !== high) line.add(times[Math.max(low, high)], values[Math.max(low, high)]);
-    if (hole && end - i < 2) line.add(times[i - 1], NaN);
   }
   return line.done();
 }
 
 class Line {
-  constructor(gap) {
-    this.gap = gap;
+  constructor() {
     this.xs = [];
     this.ys = [];
     this.low = Infinity;
@@ -49,10 +48,8 @@ class Line {
   }
 
   add(x, y) {
-    const last = this.xs.at(-1);
-    if (this.run && x - last > this.gap) this.#break(last);
     if (y !== y) {
-      if (this.run) this.#break(last ?? x);
+      this.break();
       return;
     }
     this.xs.push(x);
@@ -63,9 +60,10 @@ class Line {
   }
 
   // A lone point would be a line of no length: it is doubled, which a round line end shows as a dot.
-  #break(x) {
+  break() {
+    if (this.run === 0) return;
     if (this.run === 1) this.#dot();
-    this.xs.push(x);
+    this.xs.push(this.xs.at(-1));
     this.ys.push(NaN);
     this.run = 0;
   }
