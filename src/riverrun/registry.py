@@ -45,7 +45,9 @@ SOURCES: Mapping[str, Entry] = {
     "stdin": Entry("riverrun.sources.stdin:Stdin", "read what is piped into the process"),
     "file": Entry("riverrun.sources.file:File", "read files: once, following, or replayed at their own pace"),
     "generate": Entry("riverrun.sources.generate:Generate", "make rows up, the same for the same seed"),
-    "frame": Entry("riverrun.sources.frame:Frame", "a Polars, pandas, Arrow or NumPy table, or an iterable of them"),
+    "frame": Entry(
+        "riverrun.sources.frame:Frame", "a Polars, pandas, Arrow or NumPy table, or an iterable of them"
+    ),
 }
 
 FORMATS: Mapping[str, Entry] = {
@@ -70,3 +72,19 @@ def find(table: Mapping[str, Entry], name: str, *, kind: str) -> Any:
     if entry is None:
         raise ConfigError(f"there is no {kind} {name!r}", hint=did_you_mean(name, sorted(table)))
     return entry.load(f"the {kind} {name!r}")
+
+
+#: Functions that a lower layer calls in a higher one, by name, so that imports point one way.
+FUNCTIONS: Mapping[str, str] = {
+    "source": "riverrun.sources.parse:source_of",
+    "sink": "riverrun.sinks.parse:sink_of",
+    "format": "riverrun.formats.parse:format_of",
+    "run": "riverrun.runtime.run:run_outputs",
+    "collect": "riverrun.runtime.run:collect_node",
+    "dashboard": "riverrun.dashboard.dashboard:Dashboard",
+}
+
+
+def function(name: str) -> Any:
+    """The function that stands for a name in `FUNCTIONS`."""
+    return Entry(FUNCTIONS[name], name).load(name)

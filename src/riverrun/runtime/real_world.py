@@ -26,10 +26,11 @@ class RealWorld:
     Parameters
     ----------
     seed : of `random`; chosen by the system when left out.
+    clock : what tells the time; the machine's clock when left out.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
-        self._clock = SystemClock()
+    def __init__(self, seed: int | None = None, clock: Clock | None = None) -> None:
+        self._clock = clock if clock is not None else SystemClock()
         self._network = RealNetwork()
         self._files = RealFiles()
         self._random = random.Random(seed)  # noqa: S311 - spreads retries, guards no secret

@@ -1,0 +1,74 @@
+"""From a plan to what the dashboard shows: views are made without any code of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from riverrun.charts.view import Correlation, View
+from riverrun.kernel.flow import Flow, Step
+from riverrun.plan.nodes import WindowAggregate
+from riverrun.plan.typing import Typed
+from riverrun.stats import moments
+
+#: Columns of results that are no statistics.
+BOOKKEEPING = ("window_start", "window_end", "revision", "final")
+
+
+def views_of(flow: Flow) -> Mapping[int, View]:
+    """A view for each output whose rows can be drawn, by the output's position; the same rows are shown once."""
+    views: dict[int, View] = {}
+    seen: set[int] = set()
+    for number, (_, at) in enumerate(flow.outputs):
+        step = flow.steps[at]
+        if at in seen or step.typed.time is None:
+            continue
+        seen.add(at)
+        view = _view(f"v{at}", step)
+        if view.statistics or view.correlations:
+            views[number] = view
+    return views
+
+
+def _view(view_id: str, step: Step) -> View:
+    node, typed = step.node, step.typed
+    assert typed.time is not None
+    numbers = _numbers(typed)
+    if not isinstance(node, WindowAggregate):
+        return View(view_id, step.label, typed.time, (), numbers, windowed=False)
+    keys = tuple(key.name for key in node.keys)
+    cells = _correlations(node)
+    shown = tuple(name for name in numbers if name not in keys and name not in {c.statistic for c in cells})
+    by = ", ".join(keys) or "everything"
+    return View(view_id, f"by {by} over {node.window}", typed.time, keys, shown, cells)
+
+
+def _correlations(node: WindowAggregate) -> tuple[Correlation, ...]:
+    return tuple(
+        Correlation(name, a.x.expr.meta.output_name(), a.y.expr.meta.output_name())
+        for name, a in node.aggregates.items()
+        if isinstance(a, moments.Correlation)
+    )
+
+
+def _numbers(typed: Typed) -> tuple[str, ...]:
+    names: list[str] = []
+    for name, dtype in typed.columns.items():
+        if name in BOOKKEEPING or name == typed.time:
+            continue
+        if isinstance(dtype, pl.Struct):
+            names += [f"{name}_{field.name}" for field in dtype.fields if field.dtype.is_numeric()]  # type: ignore[union-attr]
+        elif dtype.is_numeric():
+            names.append(name)
+    return tuple(names)
+
+
+def published_frame(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows as views name their columns: the fields of structs stand beside the rest."""
+    structs = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]
+    for name in structs:
+        frame = frame.with_columns(
+            frame[name].struct.unnest().rename(lambda field, n=name: f"{n}_{field}")
+        ).drop(name)
+    return frame

@@ -1,0 +1,367 @@
+"""Aggregates over tumbling and hopping windows, with lateness, revisions and early results.
+
+Rows that come in time go into *panes*, the stretches that no window cuts. A row that is behind its
+partition's watermark is judged for each of its windows: late beyond the allowed lateness, it is put out as
+late; within it, it revises a window that is closed for it; before that it counts as any other. What counts
+for some windows of a pane only is kept by window, in *extras*. So which rows a result holds depends on the
+order of rows alone, and never on how they were cut into batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from riverrun.batch import ROW_ORDER, ROW_WATERMARK
+from riverrun.kernel.operator import NOTHING, Output
+from riverrun.kernel.prefix import prefixes
+from riverrun.kernel.runs import Runs, concat
+from riverrun.kernel.window_frame import WindowFrame
+from riverrun.stats.partials import EVENT_TIME
+from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
+from riverrun.windows.assign import (
+    PANE,
+    WINDOW,
+    first_window_end,
+    last_window_end,
+    pane_start,
+    pane_start_of,
+    window_starts,
+)
+from riverrun.windows.describe import Hopping
+from riverrun.windows.watermark import BEFORE_TIME
+
+#: Columns of this module's own frames.
+REVISION = "__p_revision"
+RANK = "__p_rank"
+BEHIND = "__p_behind"
+ROW = "__p_row"
+
+
+@dataclass(frozen=True, slots=True)
+class FixedState:
+    """What is remembered.
+
+    Parameters
+    ----------
+    panes : partials by pane and key.
+    extras : partials by window and key, of rows that count for some windows of their pane only.
+    pending : partials of single rows, by window, key and place, that revise windows not yet put out.
+    emitted : by window and key, the number of the last revision; kept where revisions can come.
+    changed : windows and keys that changed since the last early results.
+    watermark_us : all windows that end by then are closed.
+    folded : how many groups went beyond `max_keys`.
+    """
+
+    panes: Runs = Runs()
+    extras: Runs = Runs()
+    pending: tuple[Partials, ...] = ()
+    emitted: pl.DataFrame | None = None
+    changed: tuple[pl.DataFrame, ...] = ()
+    references: References = NO_REFERENCES
+    watermark_us: int = BEFORE_TIME
+    folded: int = 0
+
+
+class FixedWindows:
+    """The operator for tumbling and hopping windows.
+
+    Parameters
+    ----------
+    frame : how keys, event time and result columns are made.
+    lateness_us : how long after its end a window is still revised.
+    revisions : whether results carry `revision` and `final`.
+    early_results : whether changes of open windows are remembered for `early`.
+    """
+
+    def __init__(
+        self,
+        window: Hopping,
+        frame: WindowFrame,
+        program: Program,
+        *,
+        lateness_us: int = 0,
+        early_results: bool = False,
+        max_keys: int,
+    ) -> None:
+        self.window = window
+        self.frame = frame
+        self.program = program
+        self.lateness_us = lateness_us
+        self.early_results = early_results
+        self.max_keys = max_keys
+        self._by_pane = [PANE, *frame.keys]
+        self._by_window = [WINDOW, *frame.keys]
+
+    def empty(self) -> FixedState:
+        return FixedState()
+
+    def rows(self, state: FixedState) -> int:
+        return state.panes.rows + state.extras.rows
+
+    # -- rows in ------------------------------------------------------------------------------------
+
+    def step(self, state: FixedState, frame: pl.DataFrame) -> tuple[FixedState, Output]:
+        rows = self.frame.ready(frame)
+        out = NOTHING
+        if ROW_WATERMARK in rows.columns:
+            rows, state, out = self._behind(rows, state)
+        if rows.height:
+            state = self._add_rows(rows, state)
+        return state, out
+
+    def _add_rows(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
+        partials, references = self._pane_partials(rows, state.references)
+        panes, folded = state.panes.added(partials, self.program, self._by_pane).bounded(
+            self.program, PANE, self.frame.keys, self.max_keys
+        )
+        changed = self._changed_by(partials, state) if self.early_results else state.changed
+        return replace(state, panes=panes, references=references, changed=changed, folded=state.folded + folded)
+
+    def _pane_partials(self, rows: pl.DataFrame, references: References) -> tuple[Partials, References]:
+        """Partials by pane and key. A batch of live data mostly lies in one pane: then keys alone group it."""
+        first, last = _extent(rows[EVENT_TIME])
+        pane = pane_start_of(first, self.window)
+        if last < pane + self.window.pane_us and self.frame.keys:
+            partials, references = self.program.of_rows(rows, self.frame.keys, references)
+            return partials.map(lambda f: f.select(pl.lit(pane, pl.Int64).alias(PANE), pl.all())), references
+        rows = rows.with_columns(pane_start(pl.col(EVENT_TIME), self.window).alias(PANE))
+        return self.program.of_rows(rows, self._by_pane, references)
+
+    def _changed_by(self, partials: Partials, state: FixedState) -> tuple[pl.DataFrame, ...]:
+        touched = self._to_windows(partials.wide.select(self._by_pane), BEFORE_TIME, None)
+        open_ones = touched.filter(pl.col(WINDOW) + self.window.size_us > state.watermark_us)
+        return (*state.changed, open_ones.select(self._by_window).unique(maintain_order=True))
+
+    def _behind(self, rows: pl.DataFrame, state: FixedState) -> tuple[pl.DataFrame, FixedState, Output]:
+        """Judge the rows behind the watermark; return the others."""
+        seen = pl.max_horizontal(pl.col(ROW_WATERMARK), pl.lit(state.watermark_us)).alias(BEHIND)
+        marked = rows.with_columns(pl.when(pl.col(ROW_WATERMARK).is_not_null()).then(seen).alias(BEHIND))
+        in_time = pl.col(BEHIND).is_null() | (
+            first_window_end(pl.col(EVENT_TIME), self.window).fill_null(BEFORE_TIME) > pl.col(BEHIND)
+        )
+        judged = marked.filter(~in_time)
+        rest = marked.filter(in_time).drop(BEHIND, ROW_WATERMARK)
+        if not judged.height:
+            return rest, state, NOTHING
+        each = judged.with_row_index(ROW).with_columns(
+            window_starts(pl.col(EVENT_TIME), self.window).alias(WINDOW)
+        )
+        each = each.explode(WINDOW).filter(pl.col(WINDOW).is_not_null())
+        end = pl.col(WINDOW) + self.window.size_us
+        late = each.filter(pl.col(BEHIND) >= end + self.lateness_us)
+        kept = each.filter(pl.col(BEHIND) < end + self.lateness_us)
+        closed = pl.col(BEHIND) >= pl.col(WINDOW) + self.window.size_us
+        state = self._add_extras(kept.filter(~closed), state)
+        state = self._add_pending(kept.filter(closed), state)
+        refused = late.filter(~pl.col(ROW).is_in(kept[ROW].implode()))[ROW_ORDER].unique()
+        return (
+            rest,
+            state,
+            Output(late=(self.frame.late(late, pl.col(WINDOW) + self.window.size_us),), refused=(refused,)),
+        )
+
+    def _add_extras(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
+        if not rows.height:
+            return state
+        partials, references = self.program.of_rows(rows, self._by_window, state.references)
+        changed = state.changed
+        if self.early_results:
+            changed = (*changed, partials.wide.select(self._by_window))
+        extras = state.extras.added(partials, self.program, self._by_window)
+        return replace(state, extras=extras, references=references, changed=changed)
+
+    def _add_pending(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
+        if not rows.height:
+            return state
+        place = pl.int_range(pl.len(), dtype=pl.Int64).over(self._by_window).alias(RANK)
+        partials, references = self.program.of_rows(
+            rows.with_columns(place), [*self._by_window, RANK], state.references
+        )
+        return replace(state, pending=(*state.pending, partials), references=references)
+
+    # -- results out --------------------------------------------------------------------------------
+
+    def next_close_us(self, state: FixedState) -> int | None:
+        """The end of the next window that holds something; now, when a revision waits for a closed one."""
+        size, every, offset = self.window.size_us, self.window.every_us, self.window.offset_us
+        starts = [_minimum(part.wide[WINDOW]) for part in state.pending]
+        if any(start is not None and start + size <= state.watermark_us for start in starts):
+            return state.watermark_us
+        starts += [_minimum(run.partials.wide[WINDOW]) for run in state.extras.items]
+        panes = [_minimum(run.partials.wide[PANE]) for run in state.panes.items]
+        # The earliest window that may hold the pane's first instant.
+        starts += [None if p is None else p - (p - offset) % every - (size - 1) // every * every for p in panes]
+        earliest = min((start + size for start in starts if start is not None), default=None)
+        if earliest is None or earliest > state.watermark_us:
+            return earliest
+        return earliest + ((state.watermark_us - earliest) // every + 1) * every
+
+    def advance(self, state: FixedState, watermark_us: int) -> tuple[FixedState, Output]:
+        due = self.next_close_us(state)
+        after_us, upto_us = state.watermark_us, max(state.watermark_us, watermark_us)
+        state = replace(state, watermark_us=upto_us)
+        if due is None or upto_us < due:
+            return state, NOTHING
+        frames = []
+        results = self._close(state, after_us, upto_us)
+        if results is not None:
+            frame, state = self._numbered(results, state, final=True)
+            frames.append(frame)
+        if state.pending:
+            revised, state = self._revise(state)
+            frames += revised
+        state = self._forget(state)
+        if not frames:
+            return state, NOTHING
+        ordered = pl.concat(frames).sort("window_end", maintain_order=True) if len(frames) > 1 else frames[0]
+        return state, Output(frames=(ordered,))
+
+    def _close(self, state: FixedState, after_us: int, upto_us: int) -> Partials | None:
+        """The merged partials of all windows with ``after < end <= upto``, by window end and first appearance."""
+        parts = [
+            partials.map(lambda f: self._to_windows(f, after_us, upto_us))
+            for partials in state.panes.where(pl.col(PANE) + self.window.pane_us <= upto_us)
+        ]
+        end = pl.col(WINDOW) + self.window.size_us
+        parts += state.extras.where((end > after_us) & (end <= upto_us))
+        return self._merged_windows([part for part in parts if part.rows])
+
+    def _merged_windows(self, parts: Sequence[Partials]) -> Partials | None:
+        if not parts:
+            return None
+        # A single run over tumbling windows holds every group once.
+        once = len(parts) == 1 and self.window.tumbling
+        merged = parts[0] if once else self.program.merge(parts, self._by_window)
+        return Partials(merged.wide.sort(WINDOW, maintain_order=True), merged.long)
+
+    def _to_windows(self, frame: pl.DataFrame, after_us: int, upto_us: int | None) -> pl.DataFrame:
+        """Rows of panes once for each window that they belong to and that ends within the bounds."""
+        if self.window.tumbling:
+            windows = frame.rename({PANE: WINDOW})
+        else:
+            starts = window_starts(pl.col(PANE), self.window).alias(WINDOW)
+            windows = frame.with_columns(starts).drop(PANE).explode(WINDOW)
+            windows = windows.filter(pl.col(WINDOW).is_not_null()).select(WINDOW, pl.exclude(WINDOW))
+        end = pl.col(WINDOW) + self.window.size_us
+        inside = end > after_us if upto_us is None else (end > after_us) & (end <= upto_us)
+        return windows.filter(inside)
+
+    def _numbered(self, merged: Partials, state: FixedState, *, final: bool) -> tuple[pl.DataFrame, FixedState]:
+        """Results of merged partials, with the next revision number of each, and the state that knows of it."""
+        results = self._results(merged)
+        if not self.frame.revisions:
+            return results, state
+        groups = merged.wide.select(self._by_window)
+        if state.emitted is None:
+            numbers = groups.with_columns(pl.lit(0, pl.UInt32).alias(REVISION))
+        else:
+            known = groups.join(
+                state.emitted, on=self._by_window, how="left", nulls_equal=True, maintain_order="left"
+            )
+            numbers = known.with_columns((pl.col(REVISION) + 1).fill_null(0).cast(pl.UInt32))
+        results = results.with_columns(numbers[REVISION].alias("revision"), pl.lit(final).alias("final"))
+        return results, replace(state, emitted=self._remember(state.emitted, numbers))
+
+    def _remember(self, emitted: pl.DataFrame | None, numbers: pl.DataFrame) -> pl.DataFrame:
+        if emitted is None:
+            return numbers
+        both = pl.concat([emitted, numbers])
+        return both.unique(self._by_window, keep="last", maintain_order=True)
+
+    def _results(self, merged: Partials, extra: Sequence[str] = ()) -> pl.DataFrame:
+        start = pl.col(WINDOW)
+        by = [*self._by_window, *extra]
+        values = self.program.results(merged, by, start, start + self.window.size_us)
+        return self.frame.results(values, start, start + self.window.size_us)
+
+    def _revise(self, state: FixedState) -> tuple[list[pl.DataFrame], FixedState]:
+        """Each pending row of a closed window gives one revision: everything up to that row."""
+        end = pl.col(WINDOW) + self.window.size_us
+        now, later = [], []
+        for part in state.pending:
+            due = part.map(lambda f: f.filter(end <= state.watermark_us))
+            rest = part.map(lambda f: f.filter(end > state.watermark_us))
+            now += [due] if due.rows else []
+            later += [rest] if rest.rows else []
+        state = replace(state, pending=tuple(later))
+        frames = []
+        for part in now:
+            frame, state = self._revise_with(part, state)
+            frames.append(frame)
+        return frames, state
+
+    def _revise_with(self, part: Partials, state: FixedState) -> tuple[pl.DataFrame, FixedState]:
+        windows = part.wide.select(self._by_window).unique(maintain_order=True)
+        base = self._base_of(windows, state)
+        upto = prefixes(self.program, base, part, self._by_window, RANK)
+        results = self._results(upto, extra=[RANK])
+        numbers = upto.wide.select(*self._by_window, RANK)
+        if state.emitted is not None:
+            numbers = numbers.join(
+                state.emitted, on=self._by_window, how="left", nulls_equal=True, maintain_order="left"
+            )
+        else:
+            numbers = numbers.with_columns(pl.lit(None, pl.UInt32).alias(REVISION))
+        number = ((pl.col(REVISION).cast(pl.Int64) + 1).fill_null(0) + pl.col(RANK)).cast(pl.UInt32)
+        numbers = numbers.with_columns(number.alias(REVISION))
+        results = results.with_columns(numbers[REVISION].alias("revision"), pl.lit(value=True).alias("final"))
+        emitted = self._remember(state.emitted, numbers.select(*self._by_window, REVISION))
+        added = self.program.merge([part.map(lambda f: f.drop(RANK))], self._by_window)
+        extras = state.extras.added(added, self.program, self._by_window)
+        return results, replace(state, emitted=emitted, extras=extras)
+
+    def _base_of(self, windows: pl.DataFrame, state: FixedState) -> Partials | None:
+        """What the given windows hold by now."""
+        first, last = _extent(windows[WINDOW])
+        near = (pl.col(PANE) >= first) & (pl.col(PANE) < last + self.window.size_us)
+        parts = [
+            partials.map(lambda f: self._in_windows(self._to_windows(f, BEFORE_TIME, None), windows))
+            for partials in state.panes.where(near)
+        ]
+        parts += state.extras.semi_join(windows, self._by_window)
+        return self._merged_windows([part for part in parts if part.rows])
+
+    def _in_windows(self, frame: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+        return frame.join(windows, on=self._by_window, how="semi", nulls_equal=True, maintain_order="left")
+
+    def early(self, state: FixedState) -> tuple[FixedState, Output]:
+        changed = concat(state.changed)
+        state = replace(state, changed=())
+        if changed is None:
+            return state, NOTHING
+        windows = changed.unique(maintain_order=True).filter(
+            pl.col(WINDOW) + self.window.size_us > state.watermark_us
+        )
+        base = self._base_of(windows, state) if windows.height else None
+        if base is None:
+            return state, NOTHING
+        frame, state = self._numbered(base, state, final=False)
+        return state, Output(frames=(frame,))
+
+    def _forget(self, state: FixedState) -> FixedState:
+        """Drop what no window needs any more."""
+        gone_by = state.watermark_us - self.lateness_us
+        emitted = state.emitted
+        if emitted is not None:
+            emitted = emitted.filter(pl.col(WINDOW) + self.window.size_us > gone_by)
+        return replace(
+            state,
+            panes=state.panes.without(last_window_end(pl.col(PANE), self.window) <= gone_by),
+            extras=state.extras.without(pl.col(WINDOW) + self.window.size_us <= gone_by),
+            emitted=emitted,
+        )
+
+
+def _extent(values: pl.Series) -> tuple[int, int]:
+    low, high = values.min(), values.max()
+    assert isinstance(low, int)
+    assert isinstance(high, int)
+    return low, high
+
+
+def _minimum(values: pl.Series) -> int | None:
+    low = values.min()
+    return low if isinstance(low, int) else None

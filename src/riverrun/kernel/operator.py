@@ -1,0 +1,57 @@
+"""The one shape of every stateful step: ``step(state, frame)`` and ``advance(state, watermark)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+import polars as pl
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a step put out.
+
+    Parameters
+    ----------
+    frames : results in order, with the columns of the step's schema.
+    late : rows that came too late for a window, with that window's bounds.
+    refused : the places (`ROW_ORDER`) of rows that were too late for all of their windows.
+    """
+
+    frames: tuple[pl.DataFrame, ...] = ()
+    late: tuple[pl.DataFrame, ...] = ()
+    refused: tuple[pl.Series, ...] = field(default=())
+
+
+NOTHING = Output()
+
+
+class Operator(Protocol, Generic[S]):
+    """A stateful step. States are values: the same state and input give the same output, always."""
+
+    def empty(self) -> S:
+        """The state before any row."""
+        ...
+
+    def step(self, state: S, frame: pl.DataFrame) -> tuple[S, Output]:
+        """Take in rows."""
+        ...
+
+    def advance(self, state: S, watermark_us: int) -> tuple[S, Output]:
+        """Event time has come to `watermark_us`: close what ends by then."""
+        ...
+
+    def early(self, state: S) -> tuple[S, Output]:
+        """Put out what has changed since the last results, although windows are still open."""
+        ...
+
+    def next_close_us(self, state: S) -> int | None:
+        """The watermark at which `advance` has something to do; ``None`` when it has nothing."""
+        ...
+
+    def rows(self, state: S) -> int:
+        """How many rows of partials the state holds."""
+        ...

@@ -1,0 +1,74 @@
+"""The columns around a window's aggregates: keys and event time in, bounds and revisions out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from riverrun.schema import INSTANT
+from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
+from riverrun.windows.assign import WINDOW
+
+
+def event_time_us(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column of instants as Int64 microseconds since 1970 UTC."""
+    column = pl.col(name)
+    if isinstance(dtype, pl.Date):
+        return column.cast(pl.Int64) * 86_400_000_000
+    assert isinstance(dtype, pl.Datetime)
+    physical = column.to_physical()
+    if dtype.time_unit == "ns":
+        return physical // 1_000
+    return physical * 1_000 if dtype.time_unit == "ms" else physical
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFrame:
+    """How rows become ready for a window, and partials become results.
+
+    Parameters
+    ----------
+    columns : the columns of the rows as they come, for late ones to be put out unchanged.
+    key_exprs : the grouping keys, with their output names in `keys`.
+    time : event time in microseconds, as an expression.
+    revisions : whether results carry `revision` and `final`.
+    """
+
+    columns: tuple[str, ...]
+    keys: tuple[str, ...]
+    key_exprs: tuple[pl.Expr, ...]
+    time: pl.Expr
+    revisions: bool = False
+
+    def ready(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows with their keys and `EVENT_TIME`; rows whose event time is null fall into no window."""
+        made = [
+            expr.alias(name)
+            for name, expr in zip(self.keys, self.key_exprs, strict=True)
+            if not _is(expr, name)
+        ]
+        rows = frame.with_columns(self.time.alias(EVENT_TIME), *made)
+        return rows.filter(pl.col(EVENT_TIME).is_not_null()) if rows[EVENT_TIME].null_count() else rows
+
+    def results(self, values: pl.DataFrame, start: pl.Expr, end: pl.Expr) -> pl.DataFrame:
+        """Keys, bounds, aggregates: the columns and their order that users see."""
+        names = [n for n in values.columns if n not in self.keys and not n.startswith(PARTIAL_PREFIX)]
+        return values.select(
+            *self.keys,
+            start.cast(INSTANT).alias("window_start"),
+            end.cast(INSTANT).alias("window_end"),
+            *names,
+        )
+
+    def late(self, rows: pl.DataFrame, end: pl.Expr) -> pl.DataFrame:
+        """Late rows as they came, with the bounds of the window that they were too late for."""
+        return rows.select(
+            *self.columns,
+            pl.col(WINDOW).cast(INSTANT).alias("window_start"),
+            end.cast(INSTANT).alias("window_end"),
+        )
+
+
+def _is(expr: pl.Expr, name: str) -> bool:
+    return expr.meta.is_column() and expr.meta.output_name() == name

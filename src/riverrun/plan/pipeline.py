@@ -1,0 +1,103 @@
+"""A named pipeline: outputs that run together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from riverrun.clock import Clock, Duration
+from riverrun.errors import PlanError
+from riverrun.plan.nodes import Output
+from riverrun.plan.stream import Stream
+from riverrun.registry import function
+
+if TYPE_CHECKING:
+    from riverrun.runtime.summary import Summary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pipeline:
+    """Outputs that run together under a name. ``riverrun run file.py`` looks for one of these.
+
+    Parameters
+    ----------
+    outputs : what `Stream.write` returned; a bare stream is shown on the dashboard only.
+
+    >>> import riverrun as rr
+    >>> rows = rr.read({"x": [1.0, 2.0]})
+    >>> pipeline = rr.Pipeline("example", [rows.write("memory:")])
+    >>> pipeline.run().rows
+    2
+    """
+
+    name: str
+    outputs: tuple[Output, ...]
+
+    def __init__(self, name: str, outputs: Sequence[Output | Stream]) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "outputs", tuple(_output(item) for item in outputs))
+        if not self.outputs:
+            raise PlanError("a pipeline needs an output", where=name, hint='stream.write("stdout:")')
+
+    def run(self, **options: Any) -> Summary:
+        """As `riverrun.run`, with these outputs and this name."""
+        return cast("Summary", function("run")(self.outputs, name=self.name, **options))
+
+    def explain(self) -> str:
+        """The plans of all outputs as text."""
+        return "\n\n".join(f"{output.label}\n{Stream(output.node).explain()}" for output in self.outputs)
+
+
+def run(
+    *outputs: Output | Stream,
+    name: str = "pipeline",
+    dashboard: str | tuple[str, int] | None = None,
+    until: Duration | None = None,
+    clock: Clock | None = None,
+    dead_letters: str | None = None,
+    watcher: Callable[[Any], None] | None = None,
+) -> Summary:
+    """Run a pipeline until its inputs end, Ctrl-C or SIGTERM comes, or `until` has passed.
+
+    However it stops, everything that has been received is worked through first, and open windows are put
+    out as at the end of an input.
+
+    Parameters
+    ----------
+    outputs : what `Stream.write` returned; a bare stream is shown on the dashboard only.
+    name : shown on the dashboard and in the summary.
+    dashboard : where to serve the live dashboard, such as ``"127.0.0.1:8765"``; port 0 takes a free one.
+    until : how long to run, such as ``"30s"``; for ever, or to the end of the inputs, when left out.
+    clock : what tells the time; the machine's clock when left out.
+    dead_letters : a folder for the records that were not accepted; in memory when left out.
+    watcher : called about four times a second with the state of the run (a `Health`).
+
+    Returns
+    -------
+    What was received and put out; printed, it is a report.
+
+    Raises
+    ------
+    RiverrunError : when the plan, a source or a sink cannot work.
+
+    >>> import riverrun as rr
+    >>> summary = rr.run(rr.read({"x": [1.0, 2.0]}).write("memory:"))
+    >>> summary.rows, summary.stopped_by
+    (2, 'end of input')
+    """
+    return Pipeline(name, outputs).run(
+        dashboard=dashboard, until=until, clock=clock, dead_letters=dead_letters, watcher=watcher
+    )
+
+
+def _output(item: object) -> Output:
+    if isinstance(item, Stream):
+        return Output(item.node, None)
+    if isinstance(item, Output):
+        return item
+    raise PlanError(
+        f"an output is what .write(...) returns, got {item!r}",
+        where="run",
+        hint='rr.run(stream.write("stdout:"))',
+    )

@@ -1,0 +1,244 @@
+"""What columns every node of a plan has, and the checks that need to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from riverrun.batch import HIDDEN_PREFIX
+from riverrun.errors import PlanError, did_you_mean
+from riverrun.plan.frames import call_on_frame
+from riverrun.plan.nodes import (
+    Expressed,
+    Filter,
+    Late,
+    MapFrames,
+    Node,
+    Read,
+    Rename,
+    Select,
+    WindowAggregate,
+    WithColumns,
+)
+from riverrun.schema import INSTANT, Schema
+from riverrun.stats.program import Program, results_schema
+
+#: The column that holds the arrival time when no event time is named.
+ARRIVED_AT = "arrived_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """The columns of a node, and where its event time is.
+
+    Parameters
+    ----------
+    time : the column of event time; ``None`` when a step has dropped it.
+    time_shift_us : what is added to it: results of windows count as of the last instant of their window.
+    keys : what tells one row from another, for upserts and charts.
+    revised : whether rows may come again with a higher revision.
+    """
+
+    columns: Mapping[str, pl.DataType]
+    time: str | None
+    time_shift_us: int = 0
+    keys: tuple[str, ...] = ()
+    revised: bool = False
+
+    def empty(self) -> pl.DataFrame:
+        return pl.DataFrame(schema=dict(self.columns))
+
+
+def typed(node: Node, schemas: Mapping[Read, Schema]) -> Typed:
+    """The columns of a node, given the schemas of the sources. Raises `PlanError` where a step cannot work."""
+    if isinstance(node, Read):
+        return _read(node, schemas[node])
+    before = typed(node.parent, schemas)
+    if isinstance(node, Late):
+        rows = typed(node.parent.parent, schemas)
+        bounds = {"window_start": INSTANT, "window_end": INSTANT}
+        return Typed({**rows.columns, **bounds}, rows.time)
+    if isinstance(node, WindowAggregate):
+        return _aggregated(node, before)
+    if isinstance(node, MapFrames):
+        return _mapped(node, before)
+    return _expressed(node, before)
+
+
+def _read(node: Read, schema: Schema) -> Typed:
+    columns = dict(schema.polars())
+    where = node.label
+    for name in columns:
+        if name.startswith(HIDDEN_PREFIX):
+            raise PlanError(f"column names cannot begin with {HIDDEN_PREFIX!r}: {name!r}", where=where)
+    if node.time is None:
+        return Typed({**columns, ARRIVED_AT: INSTANT}, ARRIVED_AT)
+    if node.time not in columns:
+        raise PlanError(
+            f"there is no column {node.time!r} for the event time",
+            where=where,
+            hint=did_you_mean(node.time, columns),
+        )
+    dtype = columns[node.time]
+    if not isinstance(dtype, (pl.Datetime, pl.Date)):
+        raise PlanError(
+            f"the event-time column {node.time!r} is {dtype}, which does not say when",
+            where=where,
+            hint=f'schema={{"{node.time}": pl.Datetime("ms"), ...}}, or rr.Timestamp("s") for other units',
+        )
+    return Typed(columns, node.time)
+
+
+def _expressed(node: Expressed, before: Typed) -> Typed:
+    where = node.label.split(" ")[0]
+    _refuse_neighbours(node, where)
+    try:
+        after = node.on(before.empty().lazy()).collect_schema()
+    except pl.exceptions.ColumnNotFoundError as error:
+        raise _unknown_column(node, before, error, where) from None
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        text = str(error).split("\n")[0]
+        raise PlanError(
+            f"cannot work on these columns: {text}", where=where, hint=_columns_text(before)
+        ) from None
+    columns = dict(after)
+    if isinstance(node, Filter):
+        _check_predicates(node, before)
+    time = before.time
+    if isinstance(node, Rename) and time is not None:
+        time = node.mapping.get(time, time)
+    return Typed(
+        columns, _still_there(time, columns), before.time_shift_us, _kept(before.keys, columns), before.revised
+    )
+
+
+def _check_predicates(node: Filter, before: Typed) -> None:
+    for predicate in node.predicates:
+        dtype = before.empty().lazy().select(predicate.alias("value")).collect_schema()["value"]
+        if dtype != pl.Boolean:
+            raise PlanError(
+                f"a filter needs true or false, and {predicate} is {dtype}",
+                where="filter",
+                hint='pl.col("x") > 0',
+            )
+
+
+def _refuse_neighbours(node: Expressed, where: str) -> None:
+    """Rows come in batches of any size, so an expression that looks at other rows would depend on the cut."""
+    if not isinstance(node, (Filter, Select, WithColumns)):
+        return
+    exprs = node.predicates if isinstance(node, Filter) else node.exprs
+    for expr in exprs:
+        if not (expr.meta.is_row_separable() or expr.meta.is_literal() or expr.meta.is_column_selection()):
+            raise PlanError(
+                f"{expr} looks at other rows, and a stream has no fixed set of them",
+                where=where,
+                hint='aggregate over a window instead: .group_by(...).window(rr.tumbling("10s")).agg(...)',
+            )
+
+
+def _unknown_column(
+    node: Expressed, before: Typed, error: pl.exceptions.ColumnNotFoundError, where: str
+) -> PlanError:
+    named = str(error).split("\n")[0].strip()
+    missing = [name for name in _mentioned(node) if name not in before.columns]
+    name = missing[0] if missing else named.split('"')[1] if '"' in named else named
+    return PlanError(f"there is no column {name!r}", where=where, hint=did_you_mean(name, before.columns))
+
+
+def _mentioned(node: Expressed) -> Sequence[str]:
+    if isinstance(node, Filter):
+        return [name for expr in node.predicates for name in expr.meta.root_names()]
+    if isinstance(node, (Select, WithColumns)):
+        return [name for expr in node.exprs for name in expr.meta.root_names()]
+    if isinstance(node, Rename):
+        return list(node.mapping)
+    return list(getattr(node, "columns", ()) or getattr(node, "dtypes", ()))
+
+
+def _mapped(node: MapFrames, before: Typed) -> Typed:
+    if node.schema is not None:
+        columns = dict(node.schema)
+    else:
+        try:
+            columns = dict(call_on_frame(node.function, node.kind, before.empty()).schema)
+        except PlanError:
+            raise
+        except Exception as error:
+            raise PlanError(
+                f"{node.label} failed on an empty frame, which is how its columns are found out: "
+                f"{type(error).__name__}: {error}",
+                where="map_frames",
+                hint="let it return an empty frame for an empty one, or say what comes out with schema={...}",
+            ) from error
+    return Typed(columns, _still_there(before.time, columns), before.time_shift_us, _kept(before.keys, columns))
+
+
+def _aggregated(node: WindowAggregate, before: Typed) -> Typed:
+    where = "agg"
+    if before.revised:
+        raise PlanError(
+            "the rows of these results come again when they are revised, and would count twice",
+            where=where,
+            hint="leave out lateness= and emit= in the first window, or give it a longer delay= in rr.read",
+        )
+    if before.time is None:
+        raise PlanError(
+            "a step before has dropped the event-time column, which windows go by",
+            where=where,
+            hint="keep it in select(...), or do not drop it",
+        )
+    if not isinstance(before.columns[before.time], (pl.Datetime, pl.Date)):
+        raise PlanError(
+            f"the event-time column {before.time!r} has become {before.columns[before.time]}",
+            where=where,
+            hint="leave it an instant (pl.Datetime)",
+        )
+    return Typed(_result_columns(node, before), "window_end", -1, _result_keys(node), node.revisions)
+
+
+def _result_keys(node: WindowAggregate) -> tuple[str, ...]:
+    return (*(key.name for key in node.keys), "window_start")
+
+
+def _result_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataType]:
+    columns: dict[str, pl.DataType] = {}
+    for key in node.keys:
+        columns[key.name] = _key_type(key.name, key.expr, before)
+    taken = [*columns, "window_start", "window_end", "revision", "final"]
+    for name, aggregate in node.aggregates.items():
+        if name in taken:
+            raise PlanError(
+                f"the result name {name!r} is taken", where="agg", hint=f"{name}_value={aggregate.label}"
+            )
+        aggregate.check(name, before.columns, where="agg")
+    columns |= {"window_start": INSTANT, "window_end": INSTANT}
+    columns |= results_schema(Program(node.aggregates, before.columns), before.empty())
+    if node.revisions:
+        columns |= {"revision": pl.UInt32(), "final": pl.Boolean()}
+    return columns
+
+
+def _key_type(name: str, expr: pl.Expr, before: Typed) -> pl.DataType:
+    try:
+        return before.empty().lazy().select(expr.alias(name)).collect_schema()[name]
+    except pl.exceptions.ColumnNotFoundError:
+        missing = [root for root in expr.meta.root_names() if root not in before.columns]
+        root = missing[0] if missing else name
+        raise PlanError(
+            f"there is no column {root!r}", where="group_by", hint=did_you_mean(root, before.columns)
+        ) from None
+
+
+def _still_there(time: str | None, columns: Mapping[str, pl.DataType]) -> str | None:
+    return time if time in columns else None
+
+
+def _kept(keys: tuple[str, ...], columns: Mapping[str, pl.DataType]) -> tuple[str, ...]:
+    return tuple(key for key in keys if key in columns)
+
+
+def _columns_text(before: Typed) -> str:
+    return "the columns here are " + ", ".join(f"{name} ({dtype})" for name, dtype in before.columns.items())

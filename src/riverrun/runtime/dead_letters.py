@@ -1,0 +1,105 @@
+"""Records that were not accepted: counted, kept for a while, and, if wished, written to a folder."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from riverrun.clock import format_instant
+from riverrun.limits import MIB
+from riverrun.ports import Rejected
+from riverrun.world import World, WritableFile
+
+#: So many are kept in memory; the oldest go first.
+KEPT = 1_000
+
+#: A folder takes so many bytes of dead letters in one run; what comes later is only counted.
+FOLDER_BYTES = 256 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record that was not accepted, and where it came from."""
+
+    source: str
+    partition: str
+    received_us: int
+    rejected: Rejected
+
+    def as_json(self) -> bytes:
+        """One line. The head is text where it is UTF-8, else base64."""
+        head = self.rejected.head
+        try:
+            shown: dict[str, str] = {"head": head.decode()}
+        except UnicodeDecodeError:
+            shown = {"head_base64": base64.b64encode(head).decode()}
+        return orjson.dumps(
+            {
+                "reason": self.rejected.reason,
+                "detail": self.rejected.detail,
+                "source": self.source,
+                "partition": self.partition,
+                "position": self.rejected.position,
+                "length": self.rejected.length,
+                "sha256": self.rejected.sha256,
+                "received": format_instant(self.received_us),
+                **shown,
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+
+    def shown_head(self, limit: int = 120) -> str:
+        """The beginning of the record as printable text."""
+        text = self.rejected.head.decode(errors="backslashreplace")
+        printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return printable if len(printable) <= limit else printable[: limit - 1] + "…"
+
+
+@dataclass(slots=True)
+class DeadLetters:
+    """The dead letters of one run.
+
+    Parameters
+    ----------
+    folder : where to write them as ``dead-letters.jsonl``; ``None``: in memory only.
+    """
+
+    world: World
+    folder: str | None = None
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    recent: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _file: WritableFile | None = None
+    _written: int = 0
+
+    def add(self, source: str, partition: str, received_us: int, rejected: Sequence[Rejected]) -> None:
+        """Count and keep."""
+        letters = [DeadLetter(source, partition, received_us, item) for item in rejected]
+        self.counts.update((source, item.reason) for item in rejected)
+        self.recent.extend(letters)
+        if self.folder is not None:
+            self._write(b"".join(letter.as_json() for letter in letters))
+
+    def reasons(self, source: str) -> Mapping[str, int]:
+        """How many of each reason code."""
+        return {reason: n for (name, reason), n in sorted(self.counts.items()) if name == source}
+
+    def _write(self, lines: bytes) -> None:
+        assert self.folder is not None
+        if self._written + len(lines) > FOLDER_BYTES:
+            return
+        if self._file is None:
+            self.world.files.make_dirs(self.folder)
+            self._file = self.world.files.open_write(f"{self.folder}/dead-letters.jsonl", append=True)
+        self._file.write(lines)
+        self._written += len(lines)
+
+    def close(self) -> None:
+        """Put everything on the disk."""
+        if self._file is not None:
+            self._file.sync()
+            self._file.close()
+            self._file = None

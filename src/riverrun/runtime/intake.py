@@ -1,0 +1,165 @@
+"""What happens to rows between a source and the first step: event time, guards, watermark marks, and the count.
+
+Pure: time is an argument. The conservation law holds here, exactly and always:
+received = applied + late + dead-lettered + shed + duplicate + in flight.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import orjson
+import polars as pl
+
+from riverrun.batch import ROW_ORDER, Batch
+from riverrun.clock import format_instant, parse_duration
+from riverrun.kernel.window_frame import event_time_us
+from riverrun.plan.nodes import Read
+from riverrun.plan.typing import ARRIVED_AT
+from riverrun.ports import Rejected
+from riverrun.runtime.pump import Arrival
+from riverrun.schema import INSTANT, Schema
+from riverrun.windows.watermark import AFTER_TIME, WatermarkTracker
+
+#: Rows of one partition that are told apart by `ROW_ORDER`.
+PARTITION_ROWS = 1 << 42
+
+HEAD_BYTES = 256
+
+
+@dataclass(slots=True)
+class Counts:
+    """The rows of one source, by what became of them."""
+
+    received: int = 0
+    applied: int = 0
+    late: int = 0
+    dead_lettered: int = 0
+    in_flight: int = 0
+    blank: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Intake:
+    """One source's rows on their way into the plan.
+
+    Parameters
+    ----------
+    keys : text columns of the source that are grouping keys, whose length is limited.
+    ordered : whether every row carries its place, because partitions have to be told apart.
+    """
+
+    read: Read
+    schema: Schema
+    keys: tuple[str, ...]
+    ordered: bool
+    tracker: WatermarkTracker = field(init=False)
+    counts: Counts = field(default_factory=Counts)
+    newest_us: int | None = None
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _time: pl.Expr = field(init=False)
+    _future_us: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tracker = WatermarkTracker(self.read.delay_us, self.read.idle_us)
+        name = self.read.time or ARRIVED_AT
+        dtype = self.schema[name].dtype if self.read.time else INSTANT
+        self._time = event_time_us(name, dtype)
+        live = not self.read.source.bounded and self.read.time is not None
+        self._future_us = parse_duration(self.read.limits.future, where="limits.future") if live else None
+
+    def note_received(self, arrival: Arrival) -> None:
+        """The rows exist from here on; until `settle` they are in flight."""
+        self.counts.received += arrival.records
+        self.counts.in_flight += arrival.records
+        self.counts.blank += arrival.blank
+        self.counts.bytes += arrival.bytes
+
+    def take(self, arrival: Arrival, now_us: int) -> tuple[Batch, tuple[Rejected, ...]]:
+        """The batch to feed, and the rows that are refused, those of the decoder included."""
+        frame = arrival.frame
+        if self.read.time is None:
+            frame = frame.with_columns(pl.lit(arrival.received_us).cast(INSTANT).alias(ARRIVED_AT))
+        frame, refused = self._guard(frame, arrival, now_us)
+        frame = self._marked(frame, arrival, now_us)
+        if arrival.end:
+            self.tracker.end_partition(arrival.partition)
+        return Batch(frame, arrival.received_us), (*arrival.rejected, *refused)
+
+    def settle(self, arrival: Arrival, applied: int, late: int, dead_lettered: int) -> None:
+        """What has become of the rows of an arrival."""
+        self.counts.in_flight -= arrival.records
+        self.counts.applied += applied - late
+        self.counts.late += late
+        self.counts.dead_lettered += dead_lettered
+
+    def end(self) -> int:
+        """The input is over: the watermark is after every instant."""
+        self.tracker.watermark_us = AFTER_TIME
+        return AFTER_TIME
+
+    # -- guards -------------------------------------------------------------------------------------
+
+    def _guard(self, frame: pl.DataFrame, arrival: Arrival, now_us: int) -> tuple[pl.DataFrame, list[Rejected]]:
+        """Part with rows that have no event time, lie in the far future, or have an over-long key."""
+        refused: list[Rejected] = []
+        for reason, bad, detail in self._checks(frame, now_us):
+            rows = frame.filter(bad)
+            if not rows.height:
+                continue
+            refused += [_rejected(reason, detail, row, arrival) for row in rows.iter_rows(named=True)]
+            frame = frame.filter(~bad)
+        return frame, refused
+
+    def _checks(self, frame: pl.DataFrame, now_us: int) -> list[tuple[str, pl.Expr, str]]:
+        checks = []
+        time = self.read.time
+        if time is not None and frame[time].null_count():
+            detail = f"the event-time field {time!r} is missing or null"
+            checks.append(("schema", pl.col(time).is_null(), detail))
+        if self._future_us is not None and frame.height:
+            latest = now_us + self._future_us
+            newest = frame.select(self._time.max()).item()
+            if newest is not None and newest > latest:
+                detail = f"event time {time!r} lies more than {self.read.limits.future} after {format_instant(now_us)}"
+                checks.append(("future", (self._time > latest).fill_null(value=False), detail))
+        limit = self.read.limits.key_bytes
+        for key in self.keys:
+            longest = frame[key].str.len_bytes().max()
+            if isinstance(longest, int) and longest > limit:
+                detail = f"the key {key!r} is longer than {limit} bytes"
+                checks.append(
+                    ("key-too-long", (pl.col(key).str.len_bytes() > limit).fill_null(value=False), detail)
+                )
+        return checks
+
+    # -- order --------------------------------------------------------------------------------------
+
+    def _marked(self, frame: pl.DataFrame, arrival: Arrival, now_us: int) -> pl.DataFrame:
+        times = frame.select(self._time.alias("t")).to_series()
+        behind = self.tracker.observe(arrival.partition, times, now_us)
+        newest = times.max()
+        if isinstance(newest, int):
+            self.newest_us = newest if self.newest_us is None else max(self.newest_us, newest)
+        if behind is None and not self.ordered:
+            return frame
+        number = self._numbers.setdefault(arrival.partition, len(self._numbers))
+        first = number * PARTITION_ROWS + arrival.first_row
+        order = pl.int_range(first, first + frame.height, dtype=pl.Int64, eager=True).alias(ROW_ORDER)
+        return frame.with_columns(order if behind is None else [order, behind])
+
+
+def _rejected(reason: str, detail: str, row: dict[str, object], arrival: Arrival) -> Rejected:
+    """A dead letter for a row whose bytes are gone: its values as JSON stand in for them."""
+    raw = orjson.dumps(row, default=str)
+    return Rejected(
+        reason, detail, arrival.first_row, len(raw), raw[:HEAD_BYTES], hashlib.sha256(raw).hexdigest()
+    )
+
+
+def group_keys(columns: Sequence[str], schema: Schema) -> tuple[str, ...]:
+    """Those grouping keys that are text columns of the source itself."""
+    return tuple(name for name in dict.fromkeys(columns) if name in schema and schema[name].dtype == pl.String)

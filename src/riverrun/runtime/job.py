@@ -1,0 +1,269 @@
+"""One run of a pipeline, without threads: arrivals and time go in, results go out through a callback.
+
+The threaded runner and the deterministic simulation drive the same `Job`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import polars as pl
+
+from riverrun.errors import FormatError
+from riverrun.kernel.flow import Flow, flow_of
+from riverrun.plan.nodes import Output, Read, WindowAggregate, chain_of
+from riverrun.ports import Rejected
+from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
+from riverrun.runtime.engine import Emission, Engine
+from riverrun.runtime.health import Health, RejectedSample, SourceHealth, StepHealth
+from riverrun.runtime.intake import Intake, group_keys
+from riverrun.runtime.memory import resident_bytes
+from riverrun.runtime.pump import Arrival, Pump
+from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
+from riverrun.world import World
+
+#: Latencies of so many results are kept for the percentiles.
+LATENCIES = 2_000
+
+#: Recent dead letters shown in health.
+SAMPLES = 20
+
+
+class Job:
+    """A pipeline at work.
+
+    Parameters
+    ----------
+    deliver : called with the position of an output and a frame for it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        outputs: Sequence[Output],
+        pumps: Sequence[Pump],
+        world: World,
+        dead_letters: DeadLetters,
+        deliver: Callable[[int, pl.DataFrame], None],
+    ) -> None:
+        self.name = name
+        self.outputs = tuple(outputs)
+        self.pumps = tuple(pumps)
+        self.world = world
+        self.dead_letters = dead_letters
+        self.started_us = world.clock.now_us()
+        self.running = True
+        self.results = 0
+        self.lock = threading.Lock()
+        self._deliver = deliver
+        self._latencies_ms: deque[float] = deque(maxlen=LATENCIES)
+        self._rates = [_Rate() for _ in pumps]
+        schemas = {pump.read: pump.schema for pump in pumps if pump.schema is not None}
+        # Partitions have to be told apart only where there can be several.
+        self.flow: Flow = flow_of(outputs, schemas, partitioned=_partitioned)
+        self.engine = Engine(self.flow, world.clock.monotonic_us)
+        self.intakes = [
+            Intake(
+                pump.read,
+                schemas[pump.read],
+                group_keys(_keys(outputs, pump.read), schemas[pump.read]),
+                ordered=_partitioned(pump.read),
+            )
+            for pump in pumps
+        ]
+        self._early_due_us = {
+            node: world.clock.monotonic_us() + node.emit
+            for step in self.flow.steps
+            if isinstance(node := step.node, WindowAggregate) and isinstance(node.emit, int)
+        }
+
+    # -- what happens -------------------------------------------------------------------------------
+
+    def received(self, source: int, arrival: Arrival) -> None:
+        """Rows exist; they are in flight until `take`. May be called from the source's thread."""
+        with self.lock:
+            self.intakes[source].note_received(arrival)
+
+    def take(self, source: int, arrival: Arrival) -> None:
+        """Work an arrival through all steps."""
+        intake = self.intakes[source]
+        now_us = self.world.clock.now_us()
+        batch, rejected = intake.take(arrival, now_us)
+        if rejected:
+            self._reject(intake, arrival, rejected)
+        watermark_us = intake.tracker.advance(now_us)
+        emissions, late = self.engine.feed(intake.read, batch.frame, watermark_us)
+        emissions += self.engine.early(lambda node: node.emit == "batch")
+        with self.lock:
+            intake.settle(arrival, batch.rows, late, len(rejected))
+        self._rates[source].note(self.world.clock.monotonic_us(), arrival.records)
+        self._put_out(emissions, arrival.received_us)
+
+    def end(self, source: int) -> None:
+        """A source is over: all of its windows close."""
+        intake = self.intakes[source]
+        self._put_out(self.engine.advance(intake.read, intake.end()), None)
+
+    def tick(self) -> None:
+        """Time has passed: idle partitions, early results."""
+        now_us = self.world.clock.now_us()
+        for intake in self.intakes:
+            if intake.tracker.idle_us is not None and intake.tracker.watermark_us < AFTER_TIME:
+                before_us = intake.tracker.watermark_us
+                watermark_us = intake.tracker.advance(now_us)
+                if watermark_us > before_us:
+                    self._put_out(self.engine.advance(intake.read, watermark_us), None)
+        monotonic_us = self.world.clock.monotonic_us()
+        due = {node for node, at_us in self._early_due_us.items() if at_us <= monotonic_us}
+        if due:
+            self._put_out(self.engine.early(lambda node: node in due), None)
+            for node in due:
+                self._early_due_us[node] = monotonic_us + cast(int, node.emit)
+
+    def next_tick_us(self) -> int | None:
+        """When `tick` has something to do at the latest (monotonic)."""
+        times = list(self._early_due_us.values())
+        behind_us = self.world.clock.monotonic_us() - self.world.clock.now_us()
+        for intake in self.intakes:
+            idle_us = intake.tracker.next_idle_us()
+            if idle_us is not None and intake.tracker.watermark_us < AFTER_TIME:
+                times.append(idle_us + behind_us)
+        return min(times, default=None)
+
+    def _reject(self, intake: Intake, arrival: Arrival, rejected: tuple[Rejected, ...]) -> None:
+        name = intake.read.name
+        if intake.read.on_bad == "fail":
+            first = rejected[0]
+            raise FormatError(
+                f"a record cannot be read ({first.reason}): {first.detail}",
+                where=f"{name}, {arrival.partition}, byte {first.position}",
+                hint='leave out on_bad="fail" to keep such records apart as dead letters',
+            )
+        self.dead_letters.add(name, arrival.partition, arrival.received_us, rejected)
+
+    def _put_out(self, emissions: Sequence[Emission], received_us: int | None) -> None:
+        for emission in emissions:
+            self.results += emission.frame.height
+            self._deliver(emission.output, emission.frame)
+        if emissions and received_us:
+            self._latencies_ms.append((self.world.clock.now_us() - received_us) / 1_000)
+
+    # -- what can be seen ---------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """Everything at this moment."""
+        steps = self.flow.steps
+        latencies = sorted(self._latencies_ms)
+        with self.lock:
+            sources = tuple(self._source_health(i) for i in range(len(self.pumps)))
+        return Health(
+            name=self.name,
+            now_us=self.world.clock.now_us(),
+            started_us=self.started_us,
+            running=self.running,
+            sources=sources,
+            steps=tuple(self._step_health(at) for at in range(len(steps))),
+            edges=tuple((step.parent, at) for at, step in enumerate(steps) if step.parent is not None),
+            rejected=tuple(_sample(letter) for letter in list(self.dead_letters.recent)[-SAMPLES:]),
+            results=self.results,
+            memory_bytes=resident_bytes(),
+            latency_ms_p50=_percentile(latencies, 0.5),
+            latency_ms_p99=_percentile(latencies, 0.99),
+        )
+
+    def _source_health(self, at: int) -> SourceHealth:
+        intake, pump = self.intakes[at], self.pumps[at]
+        counts, tracker = intake.counts, intake.tracker
+        known = BEFORE_TIME // 2 < tracker.watermark_us < AFTER_TIME
+        lag_ms = None
+        if known and not intake.read.source.bounded:
+            lag_ms = (self.world.clock.now_us() - tracker.watermark_us) / 1_000
+        return SourceHealth(
+            name=intake.read.name,
+            url=intake.read.source.url,
+            status=pump.reader.status,
+            received=counts.received,
+            applied=counts.applied,
+            late=counts.late,
+            dead_lettered=counts.dead_lettered,
+            in_flight=counts.in_flight,
+            blank=counts.blank,
+            bytes=counts.bytes,
+            rows_per_s=self._rates[at].per_s(self.world.clock.monotonic_us()),
+            watermark_us=tracker.watermark_us if known else None,
+            newest_us=intake.newest_us,
+            lag_ms=lag_ms,
+            partitions=len(tracker.partitions),
+            reasons=self.dead_letters.reasons(intake.read.name),
+            counters=dict(pump.reader.counters),
+        )
+
+    def _step_health(self, at: int) -> StepHealth:
+        counts, step = self.engine.counts[at], self.flow.steps[at]
+        return StepHealth(
+            step.label,
+            counts.rows_in,
+            counts.rows_out,
+            counts.late,
+            counts.busy_us / 1e6,
+            self.engine.state_rows(at),
+        )
+
+
+class _Rate:
+    """Rows a second over the last few seconds."""
+
+    span_us = 3_000_000
+
+    def __init__(self) -> None:
+        self._notes: deque[tuple[int, int]] = deque()
+        self._rows = 0
+
+    def note(self, now_us: int, rows: int) -> None:
+        self._notes.append((now_us, rows))
+        self._rows += rows
+        self._forget(now_us)
+
+    def per_s(self, now_us: int) -> float:
+        self._forget(now_us)
+        return self._rows * 1e6 / self.span_us
+
+    def _forget(self, now_us: int) -> None:
+        while self._notes and self._notes[0][0] < now_us - self.span_us:
+            self._rows -= self._notes.popleft()[1]
+
+
+def _partitioned(read: Read) -> bool:
+    return bool(getattr(read.source, "partitioned", False))
+
+
+def _keys(outputs: Sequence[Output], read: Read) -> list[str]:
+    """Names of plain columns that are grouping keys somewhere behind a source."""
+    return [
+        key.expr.meta.output_name()
+        for output in outputs
+        if chain_of(output.node)[0] is read
+        for node in chain_of(output.node)
+        if isinstance(node, WindowAggregate)
+        for key in node.keys
+        if key.expr.meta.is_column()
+    ]
+
+
+def _sample(letter: DeadLetter) -> RejectedSample:
+    return RejectedSample(
+        letter.source,
+        letter.rejected.reason,
+        letter.rejected.detail,
+        letter.partition,
+        letter.rejected.position,
+        letter.shown_head(),
+        letter.received_us,
+    )
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float | None:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None

@@ -1,0 +1,227 @@
+"""From a running source to rows: bytes are received, cut into records, and decoded.
+
+A pump is polled and never blocks, so that a thread or a simulation may drive it. Its first bytes tell
+format and schema when these are not declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from riverrun.errors import SchemaError
+from riverrun.plan.nodes import Read
+from riverrun.ports import Chunk, Decoded, Decoder, Format, FrameChunk, Reader, Rejected, Wait
+from riverrun.registry import Entry
+from riverrun.runtime.conform import conform, schema_of_frame
+from riverrun.schema import Schema
+from riverrun.world import World
+
+#: Bytes and time that are gathered before format and schema are found out.
+HEAD_BYTES = 64 * 1024
+HEAD_US = 300_000
+
+#: Bytes decoded in one go when the engine is behind: large blocks are cheaper for each row.
+BLOCK_BYTES = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Rows of one partition, decoded.
+
+    Parameters
+    ----------
+    bytes : raw bytes, or an estimate for frames; what the byte budget counts.
+    first_row : how many rows of the partition came before.
+    end : the partition is over.
+    """
+
+    partition: str
+    frame: pl.DataFrame
+    rejected: tuple[Rejected, ...] = ()
+    blank: int = 0
+    bytes: int = 0
+    received_us: int = 0
+    first_row: int = 0
+    end: bool = False
+    counters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def records(self) -> int:
+        return self.frame.height + len(self.rejected)
+
+
+class Pump:
+    """One source and what turns its bytes into rows."""
+
+    def __init__(self, read: Read, world: World) -> None:
+        self.read = read
+        self.world = world
+        self.format: Format | None = read.format
+        self.schema: Schema | None = read.schema
+        self._sniffing = read.source.format_hint != "frame" and (read.format is None or read.schema is None)
+        self._head: list[Chunk] = []
+        self._decoders: dict[str, Decoder] = {}
+        self._rows: dict[str, int] = {}
+        self.reader: Reader = read.source.open(world, read.limits)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the schema is known, so that the plan can be made ready."""
+        return self.schema is not None and not self._sniffing
+
+    @property
+    def finished(self) -> bool:
+        return self.reader.finished and not self._head
+
+    def wait(self) -> Wait:
+        wait = self.reader.wait()
+        if self._sniffing and self._head:
+            due_us = self.world.clock.monotonic_us() + HEAD_US // 4
+            return Wait(wait.ready, due_us if wait.until_us is None else min(wait.until_us, due_us))
+        return wait
+
+    def receive(self, max_bytes: int = BLOCK_BYTES) -> list[Chunk | FrameChunk]:
+        """What has arrived, not yet decoded."""
+        return list(self.reader.poll(max_bytes))
+
+    def decode(self, chunks: Sequence[Chunk | FrameChunk]) -> list[Arrival]:
+        """Rows of what was received. Chunks of one partition are decoded in one go."""
+        frames = [self._framed(chunk) for chunk in chunks if isinstance(chunk, FrameChunk)]
+        raw = [chunk for chunk in chunks if isinstance(chunk, Chunk)]
+        if self._sniffing:
+            raw = self._sniffed(raw)
+        return frames + [self._decoded(group) for group in _by_partition(raw)]
+
+    def close(self) -> None:
+        self.reader.close()
+
+    # -- frames -------------------------------------------------------------------------------------
+
+    def _framed(self, chunk: FrameChunk) -> Arrival:
+        if self.schema is None:
+            self.schema = schema_of_frame(chunk.frame, self.read.time)
+        frame = conform(chunk.frame, self.schema, where=self.read.label)
+        size = int(frame.estimated_size())
+        return self._counted(
+            Arrival(chunk.partition, frame, bytes=size, received_us=chunk.received_us, end=chunk.end)
+        )
+
+    # -- bytes --------------------------------------------------------------------------------------
+
+    def _sniffed(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Hold chunks back until there is enough to tell format and schema."""
+        self._head += chunks
+        if not self._enough():
+            return []
+        head, complete = self._head_bytes()
+        if head or self.reader.finished:
+            self._infer(head, complete=complete)
+        if self._sniffing:
+            return []
+        held, self._head = self._head, []
+        return held
+
+    def _enough(self) -> bool:
+        if self.reader.finished:
+            return True
+        if not self._head:
+            return False
+        size = sum(len(chunk.data) for chunk in self._head)
+        waited_us = self.world.clock.now_us() - self._head[0].received_us
+        return size >= HEAD_BYTES or (waited_us >= HEAD_US and b"\n" in self._head_bytes()[0])
+
+    def _head_bytes(self) -> tuple[bytes, bool]:
+        """The first bytes of the first partition that has some, and whether that is all of it."""
+        for partition in dict.fromkeys(chunk.partition for chunk in self._head):
+            own = [chunk for chunk in self._head if chunk.partition == partition]
+            data = b"".join(chunk.data for chunk in own)
+            if data:
+                return data, own[-1].end
+        return b"", self.reader.finished
+
+    def _infer(self, head: bytes, *, complete: bool) -> None:
+        if not head and self.schema is None:
+            raise SchemaError(
+                "the input is empty, so its columns cannot be found out",
+                where=self.read.label,
+                hint='declare them: schema={"ts": pl.Datetime("ms"), "price": pl.Float64}',
+            )
+        sniff = Entry("riverrun.formats.sniff:sniff", "sniff").load("sniff")
+        made = self.format if self.format is not None else sniff(head, complete=complete)
+        if self.schema is None:
+            try:
+                made, self.schema = made.infer(head, complete=complete)
+            except SchemaError as error:
+                raise SchemaError(
+                    error.problem, where=error.where or self.read.label, hint=error.hint
+                ) from None
+        self.format = made
+        self._sniffing = False
+
+    def _decoded(self, chunks: list[Chunk]) -> Arrival:
+        partition, last = chunks[0].partition, chunks[-1]
+        decoder = self._decoders.get(partition)
+        if decoder is None:
+            assert self.format is not None
+            assert self.schema is not None
+            decoder = self._decoders[partition] = self.format.open(self.schema, self.read.limits)
+        data = chunks[0].data if len(chunks) == 1 else b"".join(chunk.data for chunk in chunks)
+        results = [decoder.feed(data, chunks[0].received_us)] if data else []
+        if last.end:
+            results.append(decoder.finish(truncated=last.truncated))
+            del self._decoders[partition]
+        return self._counted(
+            _arrival(partition, results, self._empty(), len(data), chunks[0].received_us, end=last.end)
+        )
+
+    def _empty(self) -> pl.DataFrame:
+        assert self.schema is not None
+        return self.schema.empty()
+
+    def _counted(self, arrival: Arrival) -> Arrival:
+        first = self._rows.get(arrival.partition, 0)
+        if arrival.end:
+            self._rows.pop(arrival.partition, None)
+        else:
+            self._rows[arrival.partition] = first + arrival.frame.height
+        return Arrival(
+            arrival.partition,
+            arrival.frame,
+            arrival.rejected,
+            arrival.blank,
+            arrival.bytes,
+            arrival.received_us,
+            first,
+            arrival.end,
+            arrival.counters,
+        )
+
+
+def _arrival(
+    partition: str, results: Sequence[Decoded], empty: pl.DataFrame, size: int, received_us: int, *, end: bool
+) -> Arrival:
+    frames = [result.frame for result in results if result.frame.height]
+    counters: dict[str, int] = {}
+    for result in results:
+        for name, count in result.counters.items():
+            counters[name] = counters.get(name, 0) + count
+    return Arrival(
+        partition,
+        frames[0] if len(frames) == 1 else pl.concat(frames) if frames else empty,
+        tuple(item for result in results for item in result.rejected),
+        sum(result.blank for result in results),
+        size,
+        received_us,
+        end=end,
+        counters=counters,
+    )
+
+
+def _by_partition(chunks: Sequence[Chunk]) -> list[list[Chunk]]:
+    groups: dict[str, list[Chunk]] = {}
+    for chunk in chunks:
+        groups.setdefault(chunk.partition, []).append(chunk)
+    return list(groups.values())

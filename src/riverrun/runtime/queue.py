@@ -1,0 +1,88 @@
+"""What waits between the sources' threads and the engine: bounded in bytes, in order."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from riverrun.runtime.pump import Arrival
+
+#: A full queue takes no more arrivals, however small: the engine is behind, and blocks should grow.
+ARRIVALS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Arrivals of one source, its end, or the error that ended it."""
+
+    source: int
+    arrivals: tuple[Arrival, ...] = ()
+    end: bool = False
+    error: Exception | None = None
+
+    @property
+    def bytes(self) -> int:
+        return sum(arrival.bytes for arrival in self.arrivals)
+
+
+class Queue:
+    """Many source threads put, one engine thread takes.
+
+    Parameters
+    ----------
+    budget_bytes : a source waits while more than this is in the queue.
+    """
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._items: deque[Item] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._stopped = False
+
+    def put(self, item: Item) -> None:
+        """Add an item; waits while the queue is full."""
+        with self._changed:
+            while self._full() and not self._stopped:
+                self._changed.wait()
+            self._items.append(item)
+            self._bytes += item.bytes
+            self._changed.notify_all()
+
+    def take(self, timeout_s: float | None) -> Item | None:
+        """The next item; ``None`` when none came in time, or when the queue was woken."""
+        with self._changed:
+            if not self._items:
+                self._changed.wait(timeout_s)
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._bytes -= item.bytes
+            self._changed.notify_all()
+            return item
+
+    @property
+    def backlog(self) -> int:
+        """How many items wait."""
+        return len(self._items)
+
+    def wait_for_room(self, timeout_s: float) -> None:
+        """Return when an item has been taken, or after a while."""
+        with self._changed:
+            if self._items:
+                self._changed.wait(timeout_s)
+
+    def stop(self) -> None:
+        """Nobody waits for room any more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let `take` return."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _full(self) -> bool:
+        return len(self._items) >= ARRIVALS or self._bytes > self._budget_bytes

@@ -1,0 +1,47 @@
+"""What a run did, for people and for code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from riverrun.runtime.health import SourceHealth
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did.
+
+    Parameters
+    ----------
+    seconds : how long it ran.
+    sources : the final counts of every source.
+    results : rows put out.
+    late : rows put out as late, by the step that refused them.
+    stopped_by : ``"end of input"``, ``"until"``, ``"SIGINT"`` or ``"SIGTERM"``.
+    """
+
+    name: str
+    seconds: float
+    sources: tuple[SourceHealth, ...]
+    results: int
+    stopped_by: str
+
+    @property
+    def rows(self) -> int:
+        """Rows received from all sources."""
+        return sum(source.received for source in self.sources)
+
+    def __str__(self) -> str:
+        rate = self.rows / self.seconds if self.seconds else 0.0
+        lines = [
+            f"{self.name}: {self.rows:,} rows in, {self.results:,} results out, "
+            f"{self.seconds:.1f} s, {rate:,.0f} rows/s; stopped by {self.stopped_by}"
+        ]
+        for source in self.sources:
+            parts = [f"{source.applied:,} applied", f"{source.late:,} late"]
+            parts.append(f"{source.dead_lettered:,} dead-lettered")
+            if source.in_flight:
+                parts.append(f"{source.in_flight:,} in flight")
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in source.reasons.items())
+            lines.append(f"  {source.name}: {', '.join(parts)}" + (f" ({reasons})" if reasons else ""))
+        return "\n".join(lines)

@@ -1,0 +1,117 @@
+"""Minimum, maximum and their distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from riverrun.stats.aggregate import Aggregate, Finished, label_of
+from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, WidePartial
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme(WidePartial):
+    """The smallest or the largest value; NaN, once seen, stays."""
+
+    x: Input
+    side: Literal["min", "max"]
+    name: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x,)
+
+    def _pick(self, values: pl.Expr) -> pl.Expr:
+        return values.nan_min() if self.side == "min" else values.nan_max()
+
+    def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
+        return {"value": self._pick(rows.expr(self.x))}
+
+    def gather(self, common: bool) -> dict[str, pl.Expr]:
+        del common
+        return {"value": self._pick(self.col("value"))}
+
+
+def _extreme(x: Input, side: Literal["min", "max"]) -> Extreme:
+    return Extreme(x, side, f"{side}_{x.short}")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtremeValue(Aggregate):
+    x: Input
+    side: Literal["min", "max"]
+    label: str
+
+    numeric = False
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x,)
+
+    def partials(self) -> tuple[Partial, ...]:
+        return (_extreme(self.x, self.side),)
+
+    def result(self, at: Finished) -> pl.Expr:
+        del at
+        return _extreme(self.x, self.side).col("value")
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Aggregate):
+    x: Input
+    label: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x,)
+
+    def partials(self) -> tuple[Partial, ...]:
+        return (_extreme(self.x, "min"), _extreme(self.x, "max"))
+
+    def result(self, at: Finished) -> pl.Expr:
+        del at
+        return _extreme(self.x, "max").col("value") - _extreme(self.x, "min").col("value")
+
+
+def min(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
+    """The smallest value. Exact; memory: one value a group.
+
+    Parameters
+    ----------
+    x : a column name or Polars expression of any type that has an order. Nulls are left out.
+    nan : ``"propagate"``: one NaN makes the result NaN; ``"ignore"``: NaN counts as null.
+
+    Returns
+    -------
+    The type of `x`; null when there are no values.
+
+    >>> import riverrun as rr
+    >>> rows = {"x": [3.0, 1.0]}
+    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(low=rr.min("x")).collect()["low"].to_list()
+    [1.0]
+    """
+    return ExtremeValue(Input.of(x, nan=nan), "min", label_of("min", x))
+
+
+def max(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
+    """The largest value. Exact; memory: one value a group. Parameters as for `min`.
+
+    >>> import riverrun as rr
+    >>> rows = {"x": [3.0, 1.0]}
+    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(high=rr.max("x")).collect()["high"].to_list()
+    [3.0]
+    """
+    return ExtremeValue(Input.of(x, nan=nan), "max", label_of("max", x))
+
+
+def range(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
+    """The distance between the largest and the smallest value. Exact; memory: two values a group.
+
+    >>> import riverrun as rr
+    >>> rows = {"x": [3.0, 1.0, 7.5]}
+    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(r=rr.range("x")).collect()["r"].to_list()
+    [6.5]
+    """
+    return Range(Input.of(x, nan=nan), label_of("range", x))

@@ -1,0 +1,374 @@
+"""Mean, variance, standard deviation, covariance and correlation.
+
+What is remembered is the count n, a reference value r near the data, the mean of x − r, and central sums
+(M2 = Σ(x − x̄)², C = Σ(x − x̄)(y − ȳ)). Partials are merged with the formulas of Chan, Golub and LeVeque
+(1979, "Updating formulae and a pairwise algorithm for computing sample variances") and, for the co-moment,
+Pébay (2008, SAND2008-6212), about a centre close to the merged mean. Nothing is ever subtracted from a
+partial again, so that an outlier that has left a window leaves no trace. Because means are kept relative
+to r, values around 1e9 lose no digits when partials are merged.
+
+Accuracy: 1e-13 relative to exact arithmetic on the doubles, for any split and any order of merging.
+Memory: 32 bytes for each group and input, 64 for each pair of inputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from riverrun.stats.aggregate import Aggregate, Finished, label_of
+from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Spread, WidePartial
+
+#: What is left of a difference after total cancellation, relative to what was subtracted.
+ROUNDING_NOISE = 1e-14
+
+
+def _centre(n: pl.Expr, ref: pl.Expr, mean: pl.Expr) -> pl.Expr:
+    """A finite double near the mean of a whole group."""
+    weighted = (n * (ref + mean)).sum() / n.sum()
+    return pl.when(weighted.is_finite()).then(weighted).otherwise(0.0)
+
+
+def _central_sum(total: pl.Expr, moved: pl.Expr) -> pl.Expr:
+    """``total - moved`` for sums of squares, without the noise that is left when nothing should be."""
+    rest = total - moved
+    return pl.when(rest <= ROUNDING_NOISE * total).then(0.0).otherwise(rest)
+
+
+def _ratio(total: pl.Expr, n: pl.Expr) -> pl.Expr:
+    return pl.when(n > 0).then(total / n).otherwise(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments(WidePartial):
+    """n, r, mean of x − r, and M2 of one input."""
+
+    x: Input
+    name: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x,)
+
+    @property
+    def shifted(self) -> tuple[Input, ...]:
+        return (self.x,)
+
+    def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
+        x = rows.expr(self.x)
+        n = pl.len() if self.x in rows.complete else x.count()
+        return {
+            "n": n.cast(pl.Float64),
+            "ref": pl.col(rows.reference[self.x]).first(),
+            "mean": x.mean(),
+            "m2": x.var(ddof=0) * n,
+        }
+
+    def centre(self) -> dict[str, pl.Expr]:
+        return {"at": _centre(self.col("n"), self.col("ref"), self.col("mean"))}
+
+    def derive(self, common: bool) -> dict[str, pl.Expr]:
+        n, mean = self.col("n"), self.col("mean")
+        e = mean if common else (self.col("ref") - self.col("at")) + mean
+        return {"ne": n * e, "total": self.col("m2") + n * e * e}
+
+    def gather(self, common: bool) -> dict[str, pl.Expr]:
+        return {
+            "n": self.col("n").sum(),
+            "ref": self.col("ref" if common else "at").first(),
+            "ne": self.col("ne").sum(),
+            "total": self.col("total").sum(),
+        }
+
+    def finish(self) -> dict[str, pl.Expr]:
+        e = _ratio(self.col("ne"), self.col("n"))
+        return {"mean": e, "m2": _central_sum(self.col("total"), self.col("ne") * e)}
+
+    def references(self) -> tuple[str, ...]:
+        return (self.column("ref"),)
+
+    def spreads(self) -> tuple[Spread, ...]:
+        return ((self.col("n"), self.col("mean"), self.col("m2")),)
+
+
+@dataclass(frozen=True, slots=True)
+class CoMoments(WidePartial):
+    """n, references, means, both M2 and the co-moment C over the rows in which neither input is null."""
+
+    x: Input
+    y: Input
+    name: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x, self.y)
+
+    @property
+    def shifted(self) -> tuple[Input, ...]:
+        return (self.x, self.y)
+
+    def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
+        x, y = rows.expr(self.x), rows.expr(self.y)
+        n = pl.len()
+        if not {self.x, self.y} <= rows.complete:
+            both = x.is_not_null() & y.is_not_null()
+            x, y, n = pl.when(both).then(x), pl.when(both).then(y), both.sum()
+        return {
+            "n": n.cast(pl.Float64),
+            "xref": pl.col(rows.reference[self.x]).first(),
+            "yref": pl.col(rows.reference[self.y]).first(),
+            "xmean": x.mean(),
+            "ymean": y.mean(),
+            "xm2": x.var(ddof=0) * n,
+            "ym2": y.var(ddof=0) * n,
+            "c": pl.cov(x, y, ddof=0) * n,
+        }
+
+    def centre(self) -> dict[str, pl.Expr]:
+        n = self.col("n")
+        return {f"{v}at": _centre(n, self.col(f"{v}ref"), self.col(f"{v}mean")) for v in "xy"}
+
+    def derive(self, common: bool) -> dict[str, pl.Expr]:
+        n = self.col("n")
+        dx, dy = (
+            self.col(f"{v}mean")
+            if common
+            else (self.col(f"{v}ref") - self.col(f"{v}at")) + self.col(f"{v}mean")
+            for v in "xy"
+        )
+        return {
+            "nx": n * dx,
+            "ny": n * dy,
+            "xtotal": self.col("xm2") + n * dx * dx,
+            "ytotal": self.col("ym2") + n * dy * dy,
+            "ctotal": self.col("c") + n * dx * dy,
+        }
+
+    def gather(self, common: bool) -> dict[str, pl.Expr]:
+        sums = ("n", "nx", "ny", "xtotal", "ytotal", "ctotal")
+        refs = ("xref", "yref") if common else ("xat", "yat")
+        return {part: self.col(part).sum() for part in sums} | {
+            "xref": self.col(refs[0]).first(),
+            "yref": self.col(refs[1]).first(),
+        }
+
+    def finish(self) -> dict[str, pl.Expr]:
+        dx, dy = (_ratio(self.col(part), self.col("n")) for part in ("nx", "ny"))
+        return {
+            "xmean": dx,
+            "ymean": dy,
+            "xm2": _central_sum(self.col("xtotal"), self.col("nx") * dx),
+            "ym2": _central_sum(self.col("ytotal"), self.col("ny") * dy),
+            "c": self.col("ctotal") - self.col("nx") * dy,
+        }
+
+    def references(self) -> tuple[str, ...]:
+        return (self.column("xref"), self.column("yref"))
+
+    def spreads(self) -> tuple[Spread, ...]:
+        return tuple((self.col("n"), self.col(f"{v}mean"), self.col(f"{v}m2")) for v in "xy")
+
+
+def moments_of(x: Input) -> Moments:
+    return Moments(x, f"moments_{x.short}")
+
+
+def comoments_of(x: Input, y: Input) -> CoMoments:
+    return CoMoments(x, y, f"comoments_{x.short}_{y.short}")
+
+
+def _divided(total: pl.Expr, n: pl.Expr, ddof: int) -> pl.Expr:
+    """Null when there are not more values than `ddof`."""
+    return pl.when(n > ddof).then(total / (n - ddof))
+
+
+@dataclass(frozen=True, slots=True)
+class Mean(Aggregate):
+    x: Input
+    label: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x,)
+
+    def partials(self) -> tuple[Partial, ...]:
+        return (moments_of(self.x),)
+
+    def result(self, at: Finished) -> pl.Expr:
+        del at
+        m = moments_of(self.x)
+        return pl.when(m.col("n") > 0).then(m.col("ref") + m.col("mean"))
+
+
+@dataclass(frozen=True, slots=True)
+class Variance(Aggregate):
+    x: Input
+    ddof: int
+    root: bool
+    label: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x,)
+
+    def partials(self) -> tuple[Partial, ...]:
+        return (moments_of(self.x),)
+
+    def result(self, at: Finished) -> pl.Expr:
+        del at
+        m = moments_of(self.x)
+        variance = _divided(m.col("m2"), m.col("n"), self.ddof)
+        return variance.sqrt() if self.root else variance
+
+
+@dataclass(frozen=True, slots=True)
+class Covariance(Aggregate):
+    x: Input
+    y: Input
+    ddof: int
+    label: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x, self.y)
+
+    def partials(self) -> tuple[Partial, ...]:
+        return (comoments_of(self.x, self.y),)
+
+    def result(self, at: Finished) -> pl.Expr:
+        del at
+        m = comoments_of(self.x, self.y)
+        return _divided(m.col("c"), m.col("n"), self.ddof)
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation(Aggregate):
+    x: Input
+    y: Input
+    label: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x, self.y)
+
+    def partials(self) -> tuple[Partial, ...]:
+        return (comoments_of(self.x, self.y),)
+
+    def result(self, at: Finished) -> pl.Expr:
+        del at
+        m = comoments_of(self.x, self.y)
+        r = m.col("c") / (m.col("xm2").sqrt() * m.col("ym2").sqrt())
+        defined = (m.col("xm2") != 0) & (m.col("ym2") != 0)
+        return pl.when(defined).then(pl.when(r.is_nan()).then(r).otherwise(r.clip(-1.0, 1.0)))
+
+
+def mean(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
+    """The arithmetic mean, x̄ = Σxᵢ/n.
+
+    Accuracy: 1e-15 of the largest value; memory: 32 bytes a group.
+
+    Parameters
+    ----------
+    x : a numeric column name or Polars expression. Nulls are left out.
+    nan : ``"propagate"``: one NaN makes the result NaN; ``"ignore"``: NaN counts as null.
+
+    Returns
+    -------
+    Float64; null when there are no values.
+
+    >>> import riverrun as rr
+    >>> rows = {"t": [1, 2, 3], "x": [1.0, 2.0, 6.0]}
+    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(m=rr.mean("x")).collect()["m"].to_list()
+    [3.0]
+    """
+    item = Input.of(x, nan=nan, read="number")
+    return Mean(item, label_of("mean", x))
+
+
+def var(x: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
+    """The variance, σ² = Σ(xᵢ − x̄)²/(n − ddof).
+
+    The default is the variance of the population (``ddof=0``); ``ddof=1`` is that of a sample. Merged after
+    Chan, Golub and LeVeque (1979). Accuracy: 1e-13 relative; memory: 32 bytes a group.
+
+    Parameters
+    ----------
+    x : a numeric column name or Polars expression. Nulls are left out.
+    ddof : what is taken from n in the divisor.
+    nan : as for `mean`.
+
+    Returns
+    -------
+    Float64, never negative; null when there are not more than `ddof` values.
+
+    >>> import riverrun as rr
+    >>> rows = {"x": [1e9 + 4, 1e9 + 7, 1e9 + 13, 1e9 + 16]}
+    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(v=rr.var("x")).collect()["v"].to_list()
+    [22.5]
+    """
+    return Variance(Input.of(x, nan=nan, read="number"), ddof, False, label_of("var", x, **_unless_zero(ddof)))
+
+
+def std(x: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
+    """The standard deviation, σ = √var(x, ddof).
+
+    Accuracy, memory and parameters as for `var`.
+
+    >>> import riverrun as rr
+    >>> rows = {"x": [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]}
+    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(sd=rr.std("x")).collect()["sd"].to_list()
+    [2.0]
+    """
+    return Variance(Input.of(x, nan=nan, read="number"), ddof, True, label_of("std", x, **_unless_zero(ddof)))
+
+
+def cov(x: ColumnLike, y: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
+    """The covariance, Σ(xᵢ − x̄)(yᵢ − ȳ)/(n − ddof), over the rows in which neither is null.
+
+    The co-moment is merged after Pébay (2008). Accuracy: 1e-13 of σₓσᵧ; memory: 64 bytes a group.
+
+    Parameters
+    ----------
+    x, y : numeric column names or Polars expressions.
+    ddof : what is taken from n in the divisor.
+    nan : as for `mean`.
+
+    Returns
+    -------
+    Float64; null when there are not more than `ddof` pairs.
+
+    >>> import riverrun as rr
+    >>> rows = {"x": [1.0, 2.0, 3.0], "y": [2.0, 4.0, 9.0]}
+    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(c=rr.cov("x", "y", ddof=1)).collect()["c"].to_list()
+    [3.5]
+    """
+    items = [Input.of(item, nan=nan, read="number") for item in (x, y)]
+    return Covariance(items[0], items[1], ddof, label_of("cov", x, y, **_unless_zero(ddof)))
+
+
+def corr(x: ColumnLike, y: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
+    """The correlation of Pearson, r = Cov(x, y)/(σₓσᵧ), over the rows in which neither is null.
+
+    Accuracy and memory as for `cov`.
+
+    Parameters
+    ----------
+    x, y : numeric column names or Polars expressions.
+    nan : as for `mean`.
+
+    Returns
+    -------
+    Float64 within [-1, 1]; null when x or y is constant.
+
+    >>> import riverrun as rr
+    >>> rows = {"x": [1.0, 2.0, 3.0], "y": [6.0, 4.0, 2.0]}
+    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(r=rr.corr("x", "y")).collect()["r"].to_list()
+    [-1.0]
+    """
+    items = [Input.of(item, nan=nan, read="number") for item in (x, y)]
+    return Correlation(items[0], items[1], label_of("corr", x, y))
+
+
+def _unless_zero(ddof: int) -> dict[str, object]:
+    return {"ddof": ddof} if ddof else {}

@@ -1,0 +1,175 @@
+"""What is remembered of many rows so that their statistics can be told later: partials.
+
+A partial is a handful of columns with one row for each group. It has three operations: **of rows**
+(expressions over the rows of a batch), **merge** (expressions over partials) and, in the aggregate that
+reads it, **result**. An empty group has no row at all, which is a true zero. Equal partials are shared:
+mean, variance, covariance and correlation of the same columns are computed once.
+
+Two layouts exist. A *wide* partial is some columns of the one row that a group has. A *long* partial is a
+table of its own with several rows a group (buckets of a sketch, distinct values).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+from riverrun.errors import PlanError
+
+#: Columns of partial frames begin with this, so that they never clash with a user's keys.
+PARTIAL_PREFIX = "__p_"
+
+#: The event time of each row (microseconds) in a frame made ready for partials.
+EVENT_TIME = "__p_event_time"
+
+Nan = Literal["propagate", "ignore"]
+Read = Literal["as_is", "number", "total"]
+ColumnLike = str | pl.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A column or expression that an aggregate reads; equal ones are evaluated once.
+
+    Parameters
+    ----------
+    read : ``"number"``: as Float64; ``"total"``: in the widest type of its kind; else as it is.
+    """
+
+    key: str
+    expr: pl.Expr = field(compare=False)
+    read: Read = "as_is"
+
+    @staticmethod
+    def of(x: ColumnLike, *, nan: Nan = "propagate", read: Read = "as_is") -> Input:
+        """The input for what a user wrote: a column name or a Polars expression."""
+        if not isinstance(x, (str, pl.Expr)):
+            raise PlanError(
+                f"an aggregate reads a column name or a Polars expression, got {x!r}",
+                where="agg",
+                hint='rr.mean("price") or rr.mean(pl.col("price") * pl.col("size"))',
+            )
+        expr = pl.col(x) if isinstance(x, str) else x
+        key = f"{nan}:{read}:{_text_of(expr)}"
+        if nan == "ignore":
+            expr = expr.fill_nan(None)
+        return Input(key, expr, read)
+
+    def typed(self, dtype: pl.DataType) -> pl.Expr:
+        """The expression in the type that it is read in."""
+        if self.read == "number":
+            return self.expr if dtype == pl.Float64 else self.expr.cast(pl.Float64)
+        if self.read == "total" and (dtype.is_integer() or dtype == pl.Boolean):
+            return self.expr.cast(pl.Int128)
+        return self.expr
+
+    @property
+    def short(self) -> str:
+        """A short name that stands for the key in column names."""
+        return hashlib.blake2b(self.key.encode(), digest_size=6).hexdigest()
+
+
+def _text_of(expr: pl.Expr) -> str:
+    """A text that two expressions share only when they are the same."""
+    try:
+        return expr.meta.serialize().hex()
+    except Exception:  # an expression that holds a Python function cannot be serialised
+        return f"{expr}@{id(expr)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of one batch, ready for partials: where each input stands, and which hold no null."""
+
+    column: Mapping[Input, str]
+    reference: Mapping[Input, str]
+    complete: frozenset[Input]
+
+    def expr(self, item: Input) -> pl.Expr:
+        return pl.col(self.column[item])
+
+
+Spread = tuple[pl.Expr, pl.Expr, pl.Expr]
+
+
+class WidePartial:
+    """Some columns in the one row that a group has.
+
+    Merging goes in four steps, because Polars is quick only when what is summed inside a group is a plain
+    column: `centre` (one value a group, given to all its rows), `derive` (row by row), `gather` (sum, min,
+    max, first over a group), `finish` (row by row over the merged groups). Most partials need only `gather`.
+    """
+
+    #: Unique for equal partials; its columns are named after it.
+    name: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return ()
+
+    @property
+    def shifted(self) -> tuple[Input, ...]:
+        """Inputs from which a value near the data is to be subtracted first, for precision."""
+        return ()
+
+    @property
+    def by_time(self) -> bool:
+        """Whether rows and partials must come in the order of event time."""
+        return False
+
+    def column(self, part: str) -> str:
+        return f"{PARTIAL_PREFIX}{self.name}_{part}"
+
+    def col(self, part: str) -> pl.Expr:
+        return pl.col(self.column(part))
+
+    def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
+        """Part to an expression over the rows of a group."""
+        raise AssertionError("a partial says what it keeps of rows")
+
+    def centre(self) -> dict[str, pl.Expr]:
+        return {}
+
+    def derive(self, common: bool) -> dict[str, pl.Expr]:
+        """`common`: all partials to be merged have the same reference values, there are no centres."""
+        del common
+        return {}
+
+    def gather(self, common: bool) -> dict[str, pl.Expr]:
+        raise AssertionError("a partial says how it is merged")
+
+    def finish(self) -> dict[str, pl.Expr]:
+        return {}
+
+    def references(self) -> tuple[str, ...]:
+        """Columns that must be equal in all rows for a merge with `common`."""
+        return ()
+
+    def spreads(self) -> tuple[Spread, ...]:
+        """For each shifted input: how many values, the mean of x − r, and M2."""
+        return ()
+
+
+class LongPartial:
+    """Several rows a group, in a table of its own: buckets of a sketch, distinct values."""
+
+    name: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return ()
+
+    def of_rows(self, frame: pl.DataFrame, rows: Rows, by: Sequence[str]) -> pl.DataFrame:
+        """The table for the rows of a batch, with the columns `by` first."""
+        raise AssertionError("a partial says what it keeps of rows")
+
+    def merge(self, frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+        """One table of several that were put one under the other."""
+        raise AssertionError("a partial says how it is merged")
+
+
+Partial = WidePartial | LongPartial

@@ -1,0 +1,121 @@
+"""The kinds of windows, as users write them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from riverrun.clock import Duration, format_duration, parse_duration
+from riverrun.errors import PlanError
+
+
+@dataclass(frozen=True, slots=True)
+class Hopping:
+    """Windows of `size_us` that begin every `every_us`, aligned to `offset_us` from the epoch.
+
+    A tumbling window is one with ``size_us == every_us``.
+    """
+
+    size_us: int
+    every_us: int
+    offset_us: int = 0
+
+    @property
+    def pane_us(self) -> int:
+        """The longest stretches that are never cut by a window: windows are made of whole panes."""
+        return math.gcd(self.size_us, self.every_us)
+
+    @property
+    def tumbling(self) -> bool:
+        return self.size_us == self.every_us
+
+    def __str__(self) -> str:
+        size, every = format_duration(self.size_us), format_duration(self.every_us)
+        offset = f", offset={format_duration(self.offset_us)!r}" if self.offset_us else ""
+        return f"tumbling({size!r}{offset})" if self.tumbling else f"hopping({size!r}, {every!r}{offset})"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Rows of one key that are less than `gap_us` apart from the next."""
+
+    gap_us: int
+
+    def __str__(self) -> str:
+        return f"session({format_duration(self.gap_us)!r})"
+
+
+Window = Hopping | Session
+
+
+def tumbling(size: Duration, offset: Duration = "0s") -> Window:
+    """Windows side by side: ``[start, start + size)``, aligned to `offset` from 1970-01-01 UTC.
+
+    Every row belongs to exactly one.
+
+    Parameters
+    ----------
+    size : how long, such as ``"10s"`` or ``"1d"``.
+    offset : shifts all windows; days in Vienna's winter begin at ``offset="23h"``.
+
+    Raises
+    ------
+    PlanError : when `size` is zero.
+
+    >>> print(tumbling("10s"))
+    tumbling('10s')
+    """
+    return _hopping("tumbling", size, size, offset)
+
+
+def hopping(size: Duration, every: Duration, offset: Duration = "0s") -> Window:
+    """Windows of `size` that begin every `every`: overlapping, or with gaps when `every` is longer.
+
+    However much they overlap, every row is touched once: windows are put together from panes of
+    gcd(size, every).
+
+    Parameters
+    ----------
+    size : how long.
+    every : the distance from one start to the next.
+    offset : shifts all windows.
+
+    Raises
+    ------
+    PlanError : when `size` or `every` is zero.
+
+    >>> print(hopping("1m", "1s"))
+    hopping('1m', '1s')
+    """
+    return _hopping("hopping", size, every, offset)
+
+
+def session(gap: Duration) -> Window:
+    """Rows of one key up to a silence of `gap`.
+
+    Two rows belong together when they are **less** than `gap` apart; the window is
+    ``[first event, last event + gap)``. A row between two sessions joins them into one.
+
+    Parameters
+    ----------
+    gap : the silence that ends a session.
+
+    Raises
+    ------
+    PlanError : when `gap` is zero.
+
+    >>> print(session("30m"))
+    session('30m')
+    """
+    gap_us = parse_duration(gap, where="session(gap=)")
+    if gap_us == 0:
+        raise PlanError("the gap must be longer than zero", where="session", hint='session("30m")')
+    return Session(gap_us)
+
+
+def _hopping(name: str, size: Duration, every: Duration, offset: Duration) -> Hopping:
+    size_us = parse_duration(size, where=f"{name}(size=)")
+    every_us = parse_duration(every, where=f"{name}(every=)")
+    if size_us == 0 or every_us == 0:
+        raise PlanError("a window must be longer than zero", where=name, hint=f'{name}("10s", ...)')
+    return Hopping(size_us, every_us, parse_duration(offset, where=f"{name}(offset=)") % every_us)

@@ -1,0 +1,119 @@
+"""Watermarks: how far event time has come, for each partition and for a whole source.
+
+The watermark of a partition is the largest event time seen minus the delay; it never goes back. That of
+the source is the minimum over its live partitions. A partition that is silent for `idle_us` is left out;
+when all are, the watermark follows the clock, so that windows close without new data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from riverrun.batch import ROW_WATERMARK
+
+#: Before every instant: the watermark of a partition that has seen nothing.
+BEFORE_TIME = -(2**62)
+#: After every instant: the watermark at the end of a bounded input.
+AFTER_TIME = 2**62
+
+
+@dataclass(slots=True)
+class Partition:
+    """One connection, file or topic partition.
+
+    Parameters
+    ----------
+    newest_us : the largest event time seen.
+    seen_us : when its last rows arrived, by the clock.
+    """
+
+    newest_us: int = BEFORE_TIME
+    seen_us: int = 0
+    rows: int = 0
+
+
+@dataclass(slots=True)
+class WatermarkTracker:
+    """Follows the partitions of one source.
+
+    Parameters
+    ----------
+    delay_us : bounded out-of-orderness; ``None``: no watermark before the end of the input.
+    idle_us : silence after which a partition is left out; ``None``: never.
+    """
+
+    delay_us: int | None
+    idle_us: int | None
+    partitions: dict[str, Partition] = field(default_factory=dict)
+    watermark_us: int = BEFORE_TIME
+
+    def observe(self, name: str, times: pl.Series, now_us: int) -> pl.Series | None:
+        """Take note of event times (Int64 microseconds, in row order).
+
+        Returns the watermark before each row that is behind it (null for all other rows), or ``None`` when
+        no row is behind.
+        """
+        partition = self.partitions.setdefault(name, Partition())
+        partition.seen_us = now_us
+        if not len(times):
+            return None
+        partition.rows += len(times)
+        before = partition.newest_us
+        low, high = times.min(), times.max()
+        assert isinstance(low, int)
+        assert isinstance(high, int)
+        partition.newest_us = max(before, high)
+        if self.delay_us is None:
+            return None
+        if low >= max(partition.newest_us - self.delay_us, self.watermark_us):
+            return None
+        return self._behind(times, before)
+
+    def _behind(self, times: pl.Series, before: int) -> pl.Series | None:
+        assert self.delay_us is not None
+        earlier = times.cum_max().shift(1, fill_value=before).clip(lower_bound=before)
+        own = (earlier - self.delay_us).clip(lower_bound=BEFORE_TIME)
+        behind = (times < own) | (times < self.watermark_us)
+        if not behind.any():
+            return None
+        nothing = pl.Series([None], dtype=pl.Int64)
+        return own.zip_with(behind, nothing.new_from_index(0, len(own))).alias(ROW_WATERMARK)
+
+    def end_partition(self, name: str) -> None:
+        """The partition is over; it holds nothing back any more."""
+        self.partitions.pop(name, None)
+
+    def advance(self, now_us: int) -> int:
+        """The watermark of the source at `now_us`; never goes back."""
+        if self.delay_us is None:
+            return self.watermark_us
+        live = [p for p in self.partitions.values() if not self._idle(p, now_us)]
+        if live:
+            candidate = min(p.newest_us for p in live) - self.delay_us
+        elif self.partitions and self.idle_us is not None:
+            candidate = self._by_clock(now_us)
+        else:
+            candidate = BEFORE_TIME
+        self.watermark_us = max(self.watermark_us, candidate)
+        return self.watermark_us
+
+    def next_idle_us(self) -> int | None:
+        """When the next partition would fall idle, if nothing comes."""
+        if self.idle_us is None or not self.partitions:
+            return None
+        return min(p.seen_us for p in self.partitions.values()) + self.idle_us
+
+    def _idle(self, partition: Partition, now_us: int) -> bool:
+        return self.idle_us is not None and now_us - partition.seen_us >= self.idle_us
+
+    def _by_clock(self, now_us: int) -> int:
+        """Event time goes on with the clock from where the newest row left it."""
+        assert self.delay_us is not None
+        assert self.idle_us is not None
+        newest = max(p.newest_us for p in self.partitions.values())
+        if newest == BEFORE_TIME:
+            return BEFORE_TIME
+        silent = min(now_us - p.seen_us for p in self.partitions.values())
+        return newest - self.delay_us + silent
