@@ -12,7 +12,7 @@ from riverrun.errors import ConfigError, SchemaError
 from riverrun.formats.assembly import Collected, RowBuilder, replace_rows
 from riverrun.formats.columns import check_supported
 from riverrun.formats.csv_blocks import JoinedBlock, OddRecord, in_order, without_bad_text
-from riverrun.formats.csv_columns import CsvColumns
+from riverrun.formats.csv_columns import CsvColumns, LenientRows
 from riverrun.formats.csv_layout import (
     Layout,
     RecordReader,
@@ -101,9 +101,17 @@ class Csv:
 
 
 class CsvDecoder:
-    """Decodes the CSV bytes of one partition."""
+    """Decodes the CSV bytes of one partition.
 
-    def __init__(self, description: Csv, schema: Schema, limits: Limits) -> None:
+    Parameters
+    ----------
+    small_bytes : blocks up to this size are read strictly, larger ones by columns where possible.
+    """
+
+    def __init__(
+        self, description: Csv, schema: Schema, limits: Limits, *, small_bytes: int = SMALL_BYTES
+    ) -> None:
+        self._small_bytes = small_bytes
         self._csv = description
         self._schema = schema
         self._limit = limits.line_bytes
@@ -163,7 +171,7 @@ class CsvDecoder:
         clean, odd, end = self._survey(data, start, complete=complete)
         if end < len(data):
             self._held, self._held_position = data[end:], position + end
-        if end - start <= SMALL_BYTES or not self._decode_fast(data, position, clean, odd, out):
+        if end - start <= self._small_bytes or not self._decode_fast(data, position, clean, odd, out):
             self._decode_strictly(data, position, clean, odd, out)
 
     # ------------------------------------------------------------ the head of the stream
@@ -344,7 +352,8 @@ class CsvDecoder:
             read = self._columns.lenient(block.data, quoted=quoted)
         if read is None:
             return False
-        return self._mend(block, *read, position, out)
+        self._mend(block, read, position, out)
+        return True
 
     def _learn(self, data: bytes, clean: Sequence[tuple[int, int]]) -> bool:
         """See from the first good records how times are written; whether that is news."""
@@ -364,26 +373,19 @@ class CsvDecoder:
             return self._columns.learn(fields)
         return False
 
-    def _mend(
-        self, block: JoinedBlock, frame: pl.DataFrame, flagged: pl.Series, position: int, out: Collected
-    ) -> bool:
+    def _mend(self, block: JoinedBlock, read: LenientRows, position: int, out: Collected) -> None:
         """Put what the strict path makes of the flagged records in their places."""
-        places = flagged.arg_true().to_list()
-        if not places:
-            self._expect_trouble = False
-            out.frames.append(frame)
-            return True
-        spans = block.lines(places, frame.height)
-        if spans is None:
-            return False
+        places = read.flagged.arg_true().to_list()
         refused = len(out.rejected) + out.blank
         rows: list[list[object]] = []
         at: list[int] = []
-        for place, (record, offset, problem) in zip(places, spans, strict=True):
+        for place, (record, offset, problem) in zip(places, block.lines(places, read.line_bytes), strict=True):
             row = self._strict_row(record, position + offset, problem, out)
             if row is not None:
                 rows.append(row)
                 at.append(place)
-        out.frames.append(replace_rows(frame, flagged, self._builder.from_rows(rows), at))
+        if places:
+            out.frames.append(replace_rows(read.frame, read.flagged, self._builder.from_rows(rows), at))
+        else:
+            out.frames.append(read.frame)
         self._expect_trouble = len(out.rejected) + out.blank > refused
-        return True

@@ -43,11 +43,11 @@ class JoinedBlock:
             length += len(part)
         self.data = b"".join(parts)
 
-    def lines(self, places: Sequence[int], height: int) -> list[tuple[bytes, int, str]] | None:
-        """Bytes, offset in the block and known problem of some lines; ``None`` if lines are not records here."""
-        starts = self._starts(places, height)
-        if starts is None:
-            return None
+    def lines(self, places: Sequence[int], line_bytes: pl.Series) -> list[tuple[bytes, int, str]]:
+        """Bytes, offset in the block and known problem of some lines, given the lengths of all."""
+        # Columnar, since a Python loop over all lines costs as much as reading them.
+        lengths = line_bytes.cast(pl.Int64)
+        starts = ((lengths + 1).cum_sum() - lengths - 1).gather(list(places)).to_list()
         found: list[tuple[bytes, int, str]] = []
         move = 0
         for start in starts:
@@ -60,21 +60,6 @@ class JoinedBlock:
             here, there = self._moves[move]
             found.append((self.data[start : self.data.find(b"\n", start)], there + start - here, ""))
         return found
-
-    def _starts(self, places: Sequence[int], height: int) -> list[int] | None:
-        """Where some lines begin. Columnar, since a loop over all lines costs as much as reading them."""
-        lengths = pl.Series([self.data]).cast(pl.String).str.split("\n").explode().str.len_bytes()
-        if lengths.len() != height + 1:
-            return None
-        ends = (lengths.cast(pl.Int64) + 1).cum_sum()
-        return [
-            end - length
-            for end, length in zip(ends.gather(list(places)), _plus_one(lengths, places), strict=True)
-        ]
-
-
-def _plus_one(lengths: pl.Series, places: Sequence[int]) -> list[int]:
-    return [length + 1 for length in lengths.gather(list(places))]
 
 
 def in_order(

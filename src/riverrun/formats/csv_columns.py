@@ -12,15 +12,15 @@ Findings for Polars 2.1 that explain the checks (1 MiB blocks of 34-byte rows, 2
 - A quote within an unquoted field may make it join lines. Blocks with doubtful quotes never come here.
 
 `CsvColumns.plain` reads a block and says whether it is beyond doubt. `CsvColumns.lenient` reads a block with bad
-records in it: one column more than there are fields catches the surplus, errors become nulls, and every
-row that may be bad is flagged. It costs no more than the plain reading, and the good rows need not be
-read again; only flagged rows go to the strict path.
+records in it: errors become nulls, separators are counted line by line, and every row that may be bad is
+flagged. The good rows need not be read again; only flagged rows go to the strict path.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
@@ -33,7 +33,6 @@ from riverrun.formats.timestamps import DECIMAL, INTEGER, TimeColumn
 
 TimeText = Literal["integer", "float", "text"]
 
-_SURPLUS = "__riverrun_surplus"
 _READ_AS: Mapping[TimeText, pl.DataType] = {"integer": pl.Int64(), "float": pl.Float64(), "text": pl.String()}
 
 READ_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -48,6 +47,21 @@ def time_text(value: str, time: TimeColumn) -> TimeText:
         return "integer"
     # Every instant counted in s or ms is an exact double; in us and ns it is not.
     return "float" if DECIMAL.fullmatch(value) and time.unit_per_s <= 1_000 else "text"
+
+
+@dataclass(frozen=True, slots=True)
+class LenientRows:
+    """Rows of which some may be bad.
+
+    Parameters
+    ----------
+    flagged : which ones may be bad.
+    line_bytes : the length of each line without its newline; each line is a record.
+    """
+
+    frame: pl.DataFrame
+    flagged: pl.Series
+    line_bytes: pl.Series
 
 
 class CsvColumns:
@@ -96,27 +110,24 @@ class CsvColumns:
             frame.replace_column(frame.get_column_index(name), time.finish(counts))
         return self._finished(frame)
 
-    def lenient(self, data: bytes, *, quoted: bool) -> tuple[pl.DataFrame, pl.Series] | None:
-        """The rows of a block, and a mask of those that may be bad; ``None`` when it cannot be read at all."""
-        types = self._types() | {_SURPLUS: pl.String()}
-        project = None if self._project is None else [*self._project, self._layout.width]
+    def lenient(self, data: bytes, *, quoted: bool) -> LenientRows | None:
+        """The rows of a block with bad records in it; ``None`` when that cannot be read by columns."""
         try:
             frame = pl.read_csv(
                 data,
-                schema=types,
-                columns=project,
+                schema=self._types(),
                 ignore_errors=True,
                 missing_columns="insert",
                 extra_columns="ignore",
                 truncate_ragged_lines=True,
                 **self._options(quoted),
             )
+            lines = pl.Series([data]).cast(pl.String).str.split("\n").explode().head(-1)
         except READ_ERRORS:
             return None
-        last = frame.get_column(self._last)
-        flagged = frame.get_column(_SURPLUS).is_not_null() | last.is_null()
-        if not self._empty_is_null and isinstance(last.dtype, pl.String):
-            flagged |= (last == "").fill_null(True)
+        if lines.len() != frame.height:
+            return None  # quoted fields hold newlines
+        flagged = self._separators(lines, frame, quoted) != self._layout.width - 1
         for column in self._layout.schema:
             series = frame.get_column(column.name)
             if not isinstance(column.dtype, pl.String):
@@ -130,7 +141,18 @@ class CsvColumns:
             if bad is not None:
                 flagged |= bad
             frame.replace_column(frame.get_column_index(name), time.finish(counts))
-        return self._finished(frame), flagged.fill_null(True)
+        return LenientRows(self._finished(frame), flagged.fill_null(True), lines.str.len_bytes())
+
+    def _separators(self, lines: pl.Series, frame: pl.DataFrame, quoted: bool) -> pl.Series:
+        """How many separators stand between the fields of each line."""
+        separator = self._dialect.separator
+        counts = lines.str.count_matches(separator, literal=True).cast(pl.Int64)
+        if quoted:
+            for series in frame.get_columns():
+                if isinstance(series.dtype, pl.String):
+                    within = series.str.count_matches(separator, literal=True).cast(pl.Int64)
+                    counts -= within.fill_null(0)
+        return counts
 
     def _options(self, quoted: bool) -> dict[str, Any]:
         return {
@@ -194,6 +216,6 @@ class CsvColumns:
             if isinstance(column.dtype, pl.Float32):
                 single = frame.get_column(column.name).cast(pl.Float32)
                 frame.replace_column(frame.get_column_index(column.name), single)
-        if self._in_order and _SURPLUS not in frame.columns:
+        if self._in_order:
             return frame
         return pl.DataFrame([frame.get_column(name) for name in self._layout.schema.names])

@@ -60,9 +60,17 @@ class Json:
 
 
 class JsonDecoder:
-    """Decodes the JSON lines of one partition."""
+    """Decodes the JSON lines of one partition.
 
-    def __init__(self, description: Json, schema: Schema, limits: Limits) -> None:
+    Parameters
+    ----------
+    small_bytes : blocks up to this size are read strictly, larger ones by columns where possible.
+    """
+
+    def __init__(
+        self, description: Json, schema: Schema, limits: Limits, *, small_bytes: int = SMALL_BYTES
+    ) -> None:
+        self._small_bytes = small_bytes
         self._json = description
         self._schema = schema
         self._lines = LineBuffer(limits.line_bytes)
@@ -87,7 +95,7 @@ class JsonDecoder:
         for piece in pieces:
             if isinstance(piece, Rejected):
                 out.rejected.append(piece)
-            elif len(piece.data) <= SMALL_BYTES or not self._decode_fast(piece, out):
+            elif len(piece.data) <= self._small_bytes or not self._decode_fast(piece, out):
                 self._decode_strictly(piece, out)
         return out.decoded(self._schema)
 
@@ -170,7 +178,6 @@ class JsonDecoder:
         return True
 
     def _decode_strictly(self, block: Block, out: Collected) -> None:
-        refused = len(out.rejected)
         rows: list[Sequence[object]] = []
         read = self._reader.quick
         for line, position in _lines_of(block):
@@ -183,8 +190,6 @@ class JsonDecoder:
                 out.blank += 1
         if rows:
             out.frames.append(self._builder.from_rows(rows))
-        if len(block.data) > SMALL_BYTES:
-            self._expect_trouble = len(out.rejected) > refused
 
     def _strict_line(self, line: bytes, position: int, rows: list[Sequence[object]], out: Collected) -> None:
         try:
