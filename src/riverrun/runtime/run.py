@@ -258,6 +258,9 @@ class _Loop:
         stop, queue = self._stop, self._queue
         stop.on_stop(queue.wake)
         for item in early:
+            # What came while the schema was being found out counts as received like all else.
+            for arrival in item.arrivals:
+                self._job.received(item.source, arrival)
             self._work(item)
         threads = [
             threading.Thread(target=self._source, args=(at,), name=f"riverrun-source-{at}", daemon=True)

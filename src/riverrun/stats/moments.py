@@ -362,7 +362,7 @@ def corr(x: ColumnLike, y: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
     Float64 within [-1, 1]; null when x or y is constant.
 
     >>> import riverrun as rr
-    >>> rows = {"x": [1.0, 2.0, 3.0], "y": [6.0, 4.0, 2.0]}
+    >>> rows = {"x": [1.0, 1.0, 3.0, 3.0], "y": [4.0, 4.0, 2.0, 2.0]}
     >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(r=rr.corr("x", "y")).collect()["r"].to_list()
     [-1.0]
     """

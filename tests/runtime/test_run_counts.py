@@ -1,0 +1,25 @@
+"""Every row is counted from the moment it exists, also those that come while the schema is found out."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+import riverrun as rr
+
+
+@pytest.mark.parametrize("schema", [None, {"x": pl.Float64}], ids=["inferred", "declared"])
+def test_rows_of_a_frame_are_received_and_applied(schema):
+    summary = rr.run(rr.read({"x": [1.0, 2.0]}, schema=schema).write("memory:"))
+    (source,) = summary.sources
+    assert (source.received, source.applied, source.in_flight) == (2, 2, 0)
+    assert source.conserved
+
+
+def test_rows_of_a_file_whose_format_is_found_out(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("x,y\n1,a\n2,b\nthree,c,d\n")
+    summary = rr.run(rr.read(f"file:{path}").write("memory:"))
+    (source,) = summary.sources
+    assert (source.received, source.applied, source.dead_lettered, source.in_flight) == (3, 2, 1, 0)
+    assert source.conserved
