@@ -9,7 +9,7 @@ order of rows alone, and never on how they were cut into batches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -38,6 +38,9 @@ REVISION = "__p_revision"
 RANK = "__p_rank"
 BEHIND = "__p_behind"
 ROW = "__p_row"
+
+#: Batches that touch at most so many panes, in order, are taken a pane at a time.
+FEW_PANES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +116,47 @@ class FixedWindows:
         return state, out
 
     def _add_rows(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
-        partials, references = self._pane_partials(rows, state.references)
-        panes, folded = state.panes.added(partials, self.program, self._by_pane).bounded(
-            self.program, PANE, self.frame.keys, self.max_keys
-        )
-        changed = self._changed_by(partials, state) if self.early_results else state.changed
-        return replace(state, panes=panes, references=references, changed=changed, folded=state.folded + folded)
+        for piece, pane in self._pieces(rows):
+            partials, references = self._pane_partials(piece, pane, state.references)
+            panes, folded = state.panes.added(partials, self.program, self._by_pane).bounded(
+                self.program, PANE, self.frame.keys, self.max_keys
+            )
+            changed = self._changed_by(partials, state) if self.early_results else state.changed
+            state = replace(
+                state, panes=panes, references=references, changed=changed, folded=state.folded + folded
+            )
+        return state
 
-    def _pane_partials(self, rows: pl.DataFrame, references: References) -> tuple[Partials, References]:
-        """Partials by pane and key. A batch of live data mostly lies in one pane: then keys alone group it."""
+    def _pieces(self, rows: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, int | None]]:
+        """The rows of each pane apart, when there are few and in order; else all together (``None``).
+
+        Live data mostly lies in one pane. Then keys alone group it, which is faster than pane and keys.
+        """
         first, last = _extent(rows[EVENT_TIME])
-        pane = pane_start_of(first, self.window)
-        if last < pane + self.window.pane_us and self.frame.keys:
-            partials, references = self.program.of_rows(rows, self.frame.keys, references)
-            return partials.map(lambda f: f.select(pl.lit(pane, pl.Int64).alias(PANE), pl.all())), references
-        rows = rows.with_columns(pane_start(pl.col(EVENT_TIME), self.window).alias(PANE))
-        return self.program.of_rows(rows, self._by_pane, references)
+        pane, size = pane_start_of(first, self.window), self.window.pane_us
+        if not self.frame.keys or last - pane >= FEW_PANES * size:
+            yield rows, None
+        elif last < pane + size:
+            yield rows, pane
+        elif not rows[EVENT_TIME].is_sorted():
+            yield rows, None
+        else:
+            while rows.height:
+                count = rows[EVENT_TIME].search_sorted(pane + size)
+                if count:
+                    yield rows[:count], pane
+                rows, pane = rows[count:], pane + size
+
+    def _pane_partials(
+        self, rows: pl.DataFrame, pane: int | None, references: References
+    ) -> tuple[Partials, References]:
+        """Partials by pane and key."""
+        if pane is None:
+            rows = rows.with_columns(pane_start(pl.col(EVENT_TIME), self.window).alias(PANE))
+            return self.program.of_rows(rows, self._by_pane, references)
+        partials, references = self.program.of_rows(rows, self.frame.keys, references)
+        column = pl.Series(PANE, [pane], dtype=pl.Int64)
+        return partials.map(lambda f: f.insert_column(0, column.new_from_index(0, f.height))), references
 
     def _changed_by(self, partials: Partials, state: FixedState) -> tuple[pl.DataFrame, ...]:
         touched = self._to_windows(partials.wide.select(self._by_pane), BEFORE_TIME, None)

@@ -13,7 +13,7 @@ from riverrun.errors import PlanError
 from riverrun.kernel.fixed_windows import FixedWindows
 from riverrun.kernel.operator import Operator
 from riverrun.kernel.sessions import SessionWindows
-from riverrun.kernel.window_frame import WindowFrame, event_time_us
+from riverrun.kernel.window_frame import WindowFrame
 from riverrun.plan.frames import call_on_frame
 from riverrun.plan.nodes import (
     Late,
@@ -190,7 +190,8 @@ def _operator(node: WindowAggregate, before: Typed, source: Read, *, one_partiti
         columns=tuple(before.columns),
         keys=tuple(key.name for key in node.keys),
         key_exprs=tuple(key.expr for key in node.keys),
-        time=event_time_us(before.time, before.columns[before.time]) + before.time_shift_us,
+        time=before.time,
+        time_shift_us=before.time_shift_us,
         revisions=node.revisions,
     )
     program = Program(node.aggregates, before.columns)

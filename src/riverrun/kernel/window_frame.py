@@ -11,9 +11,10 @@ from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
 from riverrun.windows.assign import WINDOW
 
 
-def event_time_us(name: str, dtype: pl.DataType) -> pl.Expr:
+def event_times(frame: pl.DataFrame, name: str) -> pl.Series:
     """A column of instants as Int64 microseconds since 1970 UTC."""
-    column = pl.col(name)
+    column = frame[name]
+    dtype = column.dtype
     if isinstance(dtype, pl.Date):
         return column.cast(pl.Int64) * 86_400_000_000
     assert isinstance(dtype, pl.Datetime)
@@ -31,25 +32,32 @@ class WindowFrame:
     ----------
     columns : the columns of the rows as they come, for late ones to be put out unchanged.
     key_exprs : the grouping keys, with their output names in `keys`.
-    time : event time in microseconds, as an expression.
+    time : the column of event time.
+    time_shift_us : what is added to it.
     revisions : whether results carry `revision` and `final`.
     """
 
     columns: tuple[str, ...]
     keys: tuple[str, ...]
     key_exprs: tuple[pl.Expr, ...]
-    time: pl.Expr
+    time: str
+    time_shift_us: int = 0
     revisions: bool = False
 
     def ready(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows with their keys and `EVENT_TIME`; rows whose event time is null fall into no window."""
+        times = event_times(frame, self.time)
+        if self.time_shift_us:
+            times = times + self.time_shift_us
+        rows = frame.hstack([times.alias(EVENT_TIME)])
         made = [
             expr.alias(name)
             for name, expr in zip(self.keys, self.key_exprs, strict=True)
             if not _is(expr, name)
         ]
-        rows = frame.with_columns(self.time.alias(EVENT_TIME), *made)
-        return rows.filter(pl.col(EVENT_TIME).is_not_null()) if rows[EVENT_TIME].null_count() else rows
+        if made:
+            rows = rows.with_columns(made)
+        return rows.filter(pl.col(EVENT_TIME).is_not_null()) if times.null_count() else rows
 
     def results(self, values: pl.DataFrame, start: pl.Expr, end: pl.Expr) -> pl.DataFrame:
         """Keys, bounds, aggregates: the columns and their order that users see."""

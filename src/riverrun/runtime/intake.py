@@ -15,7 +15,7 @@ import polars as pl
 
 from riverrun.batch import ROW_ORDER, Batch
 from riverrun.clock import format_instant, parse_duration
-from riverrun.kernel.window_frame import event_time_us
+from riverrun.kernel.window_frame import event_times
 from riverrun.plan.nodes import Read
 from riverrun.plan.typing import ARRIVED_AT
 from riverrun.ports import Rejected
@@ -60,14 +60,12 @@ class Intake:
     counts: Counts = field(default_factory=Counts)
     newest_us: int | None = None
     _numbers: dict[str, int] = field(default_factory=dict)
-    _time: pl.Expr = field(init=False)
+    _time: str = field(init=False)
     _future_us: int | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.tracker = WatermarkTracker(self.read.delay_us, self.read.idle_us)
-        name = self.read.time or ARRIVED_AT
-        dtype = self.schema[name].dtype if self.read.time else INSTANT
-        self._time = event_time_us(name, dtype)
+        self._time = self.read.time or ARRIVED_AT
         live = not self.read.source.bounded and self.read.time is not None
         self._future_us = parse_duration(self.read.limits.future, where="limits.future") if live else None
 
@@ -82,7 +80,8 @@ class Intake:
         """The batch to feed, and the rows that are refused, those of the decoder included."""
         frame = arrival.frame
         if self.read.time is None:
-            frame = frame.with_columns(pl.lit(arrival.received_us).cast(INSTANT).alias(ARRIVED_AT))
+            now = pl.Series(ARRIVED_AT, [arrival.received_us], dtype=INSTANT)
+            frame = frame.hstack([now.new_from_index(0, frame.height)])
         frame, refused = self._guard(frame, arrival, now_us)
         frame = self._marked(frame, arrival, now_us)
         if arrival.end:
@@ -122,10 +121,11 @@ class Intake:
             checks.append(("schema", pl.col(time).is_null(), detail))
         if self._future_us is not None and frame.height:
             latest = now_us + self._future_us
-            newest = frame.select(self._time.max()).item()
-            if newest is not None and newest > latest:
+            times = event_times(frame, self._time)
+            newest = times.max()
+            if isinstance(newest, int) and newest > latest:
                 detail = f"event time {time!r} lies more than {self.read.limits.future} after {format_instant(now_us)}"
-                checks.append(("future", (self._time > latest).fill_null(value=False), detail))
+                checks.append(("future", pl.lit(times > latest).fill_null(value=False), detail))
         limit = self.read.limits.key_bytes
         for key in self.keys:
             longest = frame[key].str.len_bytes().max()
@@ -139,7 +139,7 @@ class Intake:
     # -- order --------------------------------------------------------------------------------------
 
     def _marked(self, frame: pl.DataFrame, arrival: Arrival, now_us: int) -> pl.DataFrame:
-        times = frame.select(self._time.alias("t")).to_series()
+        times = event_times(frame, self._time)
         behind = self.tracker.observe(arrival.partition, times, now_us)
         newest = times.max()
         if isinstance(newest, int):
@@ -149,7 +149,7 @@ class Intake:
         number = self._numbers.setdefault(arrival.partition, len(self._numbers))
         first = number * PARTITION_ROWS + arrival.first_row
         order = pl.int_range(first, first + frame.height, dtype=pl.Int64, eager=True).alias(ROW_ORDER)
-        return frame.with_columns(order if behind is None else [order, behind])
+        return frame.hstack([order] if behind is None else [order, behind])
 
 
 def _rejected(reason: str, detail: str, row: dict[str, object], arrival: Arrival) -> Rejected:

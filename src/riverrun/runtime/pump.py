@@ -62,7 +62,7 @@ class Pump:
         self.format: Format | None = read.format
         self.schema: Schema | None = read.schema
         self._sniffing = read.source.format_hint != "frame" and (read.format is None or read.schema is None)
-        self._head: list[Chunk] = []
+        self._head: list[Chunk | FrameChunk] = []
         self._decoders: dict[str, Decoder] = {}
         self._rows: dict[str, int] = {}
         self.reader: Reader = read.source.open(world, read.limits)
@@ -87,12 +87,33 @@ class Pump:
         """What has arrived, not yet decoded."""
         return list(self.reader.poll(max_bytes))
 
+    def look(self, chunks: Sequence[Chunk | FrameChunk]) -> bool:
+        """Find out format and schema from what was received, and hold it back: the next `decode` begins with it.
+
+        Returns whether they are known. In between, `schema` and `read` may still be changed.
+        """
+        self._head += chunks
+        if self._sniffing:
+            self._sniff()
+        elif self.schema is None and self._head and isinstance(self._head[0], FrameChunk):
+            self.schema = schema_of_frame(self._head[0].frame, None)
+        return self.ready
+
+    @property
+    def held(self) -> tuple[Chunk | FrameChunk, ...]:
+        """What is held back until the next `decode`."""
+        return tuple(self._head)
+
     def decode(self, chunks: Sequence[Chunk | FrameChunk]) -> list[Arrival]:
         """Rows of what was received. Chunks of one partition are decoded in one go."""
+        if self._sniffing:
+            if not self.look(chunks):
+                return []
+        else:
+            self._head += chunks
+        chunks, self._head = self._head, []
         frames = [self._framed(chunk) for chunk in chunks if isinstance(chunk, FrameChunk)]
         raw = [chunk for chunk in chunks if isinstance(chunk, Chunk)]
-        if self._sniffing:
-            raw = self._sniffed(raw)
         return frames + [self._decoded(group) for group in _by_partition(raw)]
 
     def close(self) -> None:
@@ -111,36 +132,35 @@ class Pump:
 
     # -- bytes --------------------------------------------------------------------------------------
 
-    def _sniffed(self, chunks: list[Chunk]) -> list[Chunk]:
-        """Hold chunks back until there is enough to tell format and schema."""
-        self._head += chunks
+    def _sniff(self) -> None:
+        """Tell format and schema as soon as enough has come."""
         if not self._enough():
-            return []
+            return
         head, complete = self._head_bytes()
         if head or self.reader.finished:
             self._infer(head, complete=complete)
-        if self._sniffing:
-            return []
-        held, self._head = self._head, []
-        return held
 
     def _enough(self) -> bool:
         if self.reader.finished:
             return True
         if not self._head:
             return False
-        size = sum(len(chunk.data) for chunk in self._head)
+        size = sum(len(chunk.data) for chunk in self._raw_head())
         waited_us = self.world.clock.now_us() - self._head[0].received_us
         return size >= HEAD_BYTES or (waited_us >= HEAD_US and b"\n" in self._head_bytes()[0])
 
     def _head_bytes(self) -> tuple[bytes, bool]:
         """The first bytes of the first partition that has some, and whether that is all of it."""
-        for partition in dict.fromkeys(chunk.partition for chunk in self._head):
-            own = [chunk for chunk in self._head if chunk.partition == partition]
+        chunks = self._raw_head()
+        for partition in dict.fromkeys(chunk.partition for chunk in chunks):
+            own = [chunk for chunk in chunks if chunk.partition == partition]
             data = b"".join(chunk.data for chunk in own)
             if data:
                 return data, own[-1].end
         return b"", self.reader.finished
+
+    def _raw_head(self) -> list[Chunk]:
+        return [chunk for chunk in self._head if isinstance(chunk, Chunk)]
 
     def _infer(self, head: bytes, *, complete: bool) -> None:
         if not head and self.schema is None:

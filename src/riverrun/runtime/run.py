@@ -321,6 +321,9 @@ class _Loop:
 
 def _received(pump: Pump, world: World, queue: Queue, stop: Stop) -> Iterator[list[Any]]:
     """Blocks of what arrives: at once while the engine is idle, larger ones while it is busy."""
+    if pump.held:
+        # Somebody has looked at the first bytes already; `decode` begins with them.
+        yield []
     gathered: list[Any] = []
     size = 0
     while not pump.finished:

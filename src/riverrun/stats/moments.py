@@ -89,7 +89,7 @@ class Moments(WidePartial):
         return (self.column("ref"),)
 
     def spreads(self) -> tuple[Spread, ...]:
-        return ((self.col("n"), self.col("mean"), self.col("m2")),)
+        return ((self.column("n"), self.column("mean"), self.column("m2")),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class CoMoments(WidePartial):
         return (self.column("xref"), self.column("yref"))
 
     def spreads(self) -> tuple[Spread, ...]:
-        return tuple((self.col("n"), self.col(f"{v}mean"), self.col(f"{v}m2")) for v in "xy")
+        return tuple((self.column("n"), self.column(f"{v}mean"), self.column(f"{v}m2")) for v in "xy")
 
 
 def moments_of(x: Input) -> Moments:

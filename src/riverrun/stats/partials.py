@@ -93,7 +93,7 @@ class Rows:
         return pl.col(self.column[item])
 
 
-Spread = tuple[pl.Expr, pl.Expr, pl.Expr]
+Spread = tuple[str, str, str]
 
 
 class WidePartial:
@@ -150,7 +150,7 @@ class WidePartial:
         return ()
 
     def spreads(self) -> tuple[Spread, ...]:
-        """For each shifted input: how many values, the mean of x − r, and M2."""
+        """For each shifted input the columns of n, of the mean of x − r, and of M2."""
         return ()
 
 

@@ -7,6 +7,7 @@ chooses; this module knows nothing of windows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -62,6 +63,51 @@ class References:
 NO_REFERENCES = References({})
 
 
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """How the wide partials of a batch are made: what is computed once, and which columns are copies of it.
+
+    Parameters
+    ----------
+    computed : column name to expression, each different.
+    copies : further names for a computed column.
+    literals : columns that hold the reference of an input, the same for all groups.
+    order : all names, in the order in which partials stand.
+    """
+
+    computed: Mapping[str, pl.Expr]
+    copies: Mapping[str, str]
+    literals: Mapping[str, Input]
+    order: tuple[str, ...]
+
+    @staticmethod
+    def of(expressions: Mapping[str, pl.Expr], literals: Mapping[str, Input]) -> _Recipe:
+        first: dict[str, str] = {}
+        computed, copies = {}, {}
+        for name, expr in expressions.items():
+            key = str(expr)
+            if key in first:
+                copies[name] = first[key]
+            else:
+                first[key] = name
+                computed[name] = expr
+        return _Recipe(computed, copies, literals, (*expressions, *literals))
+
+    def grouped(self, rows: pl.LazyFrame, by: Sequence[str], height: int, *, resorted: bool) -> pl.DataFrame:
+        """One row a group, in the order of first appearance."""
+        named = [expr.alias(name) for name, expr in self.computed.items()]
+        if resorted:
+            named.append(pl.col(ARRIVAL).min())
+        engine = "streaming" if height >= STREAMING_ROWS else "in-memory"
+        wide = rows.group_by(by, maintain_order=True).agg(named).collect(engine=engine)
+        return wide.sort(ARRIVAL).drop(ARRIVAL) if resorted else wide
+
+    def completed(self, wide: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+        for name, source in self.copies.items():
+            wide.insert_column(wide.width, wide[source].alias(name))
+        return wide[[*by, *self.order]]
+
+
 class Program:
     """Named aggregates, ready to run.
 
@@ -86,10 +132,20 @@ class Program:
             item: input_dtype(item, empty, where="agg")
             for item in dict.fromkeys([*self.inputs, *(i for a in aggregates.values() for i in a.inputs)])
         }
-        self._columns = {item: f"{PARTIAL_PREFIX}in_{item.short}" for item in self.inputs}
-        self._references = {item: f"{PARTIAL_PREFIX}ref_{item.short}" for item in self.shifted}
-        # A shifted input that is also read as it is needs both.
+        self._columns = {item: self._column_of(item) for item in self.inputs}
+        self._computed = [
+            item.typed(self.dtypes[item]).alias(name)
+            for item, name in self._columns.items()
+            if name.startswith(PARTIAL_PREFIX)
+        ]
         self._shifted_columns = {item: f"{PARTIAL_PREFIX}sh_{item.short}" for item in self.shifted}
+        self._reference_columns = {item: f"{PARTIAL_PREFIX}ref_{item.short}" for item in self.shifted}
+        self._recipes: dict[tuple[frozenset[Input], bool], _Recipe] = {}
+
+    def _column_of(self, item: Input) -> str:
+        """Where an input stands: a column that can be read as it is needs no copy."""
+        plain = item.expr.meta.is_column() and item.typed(self.dtypes[item]) is item.expr
+        return item.expr.meta.output_name() if plain else f"{PARTIAL_PREFIX}in_{item.short}"
 
     # -- rows to partials ---------------------------------------------------------------------------
 
@@ -98,25 +154,22 @@ class Program:
     ) -> tuple[Partials, References]:
         """The partials of a batch, and the references to go on with.
 
-        `frame` holds the columns `by`, `EVENT_TIME`, and what the aggregates read.
+        `frame` holds the columns `by`, `EVENT_TIME` where `needs_time`, and what the aggregates read.
         """
-        ready = self._prepared(frame, by)
-        if not self.shifted:
-            return self._partials(ready, by), references
+        ready = frame.with_columns(self._computed) if self._computed else frame
+        if self.by_time and not ready[EVENT_TIME].is_sorted():
+            ready = ready.with_row_index(ARRIVAL).sort(EVENT_TIME, maintain_order=True)
+        complete = frozenset(item for item, name in self._columns.items() if not ready[name].null_count())
         references = self._choose(ready, references)
+        wide = None
         if not references.by_group:
-            made = self._partials(self._shift_common(ready, references), by)
-            if not self._too_far(made.wide):
-                return made, references
-            references = References(references.values, by_group=True)
-        return self._partials(self._shift_by_group(ready, by), by), references
-
-    def _prepared(self, frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-        read = [item.typed(self.dtypes[item]).alias(name) for item, name in self._columns.items()]
-        ready = frame.select(*by, *([EVENT_TIME] if self.needs_time else []), *read)
-        if not self.by_time or ready[EVENT_TIME].is_sorted():
-            return ready
-        return ready.with_row_index(ARRIVAL).sort(EVENT_TIME, maintain_order=True)
+            wide = self._about_common(ready, by, references, complete)
+            if self._too_far(wide):
+                wide, references = None, References(references.values, by_group=True)
+        if wide is None:
+            wide = self._about_group_means(ready, by, complete)
+        rows = Rows(self._columns, {}, complete)
+        return Partials(wide, {p.name: p.of_rows(ready, rows, by) for p in self.long}), references
 
     def _choose(self, ready: pl.DataFrame, references: References) -> References:
         """A finite value near the data for every shifted input that has none yet."""
@@ -126,57 +179,78 @@ class Program:
         found = {}
         for item in missing:
             mean = ready[self._columns[item]].mean()
-            if isinstance(mean, float) and mean - mean == 0.0:
+            if isinstance(mean, float) and math.isfinite(mean):
                 found[item.short] = mean
         return References({**references.values, **found}, references.by_group)
 
-    def _shift_common(self, ready: pl.DataFrame, references: References) -> pl.DataFrame:
-        changed = []
-        for item in self.shifted:
-            value = references.values.get(item.short, 0.0)
-            changed.append((pl.col(self._columns[item]) - value).alias(self._shifted_columns[item]))
-            changed.append(pl.lit(value).alias(self._references[item]))
-        return ready.with_columns(changed)
-
-    def _shift_by_group(self, ready: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-        means = []
-        for item in self.shifted:
-            mean = pl.col(self._columns[item]).mean()
-            finite = pl.when(mean.is_finite()).then(mean).otherwise(0.0)
-            means.append(finite.over(by).alias(self._references[item]))
-        centred = ready.with_columns(means)
-        return centred.with_columns(
-            (pl.col(self._columns[item]) - pl.col(self._references[item])).alias(self._shifted_columns[item])
-            for item in self.shifted
+    def _about_common(
+        self, ready: pl.DataFrame, by: Sequence[str], references: References, complete: frozenset[Input]
+    ) -> pl.DataFrame:
+        """Wide partials about the common references."""
+        recipe = self._recipe(complete, common=True)
+        value = {item: references.values.get(item.short, 0.0) for item in self.shifted}
+        shifts = [
+            (pl.col(self._columns[item]) - value[item]).alias(name)
+            for item, name in self._shifted_columns.items()
+        ]
+        wide = recipe.grouped(
+            ready.lazy().with_columns(shifts) if shifts else ready.lazy(),
+            by,
+            ready.height,
+            resorted=ARRIVAL in ready.columns,
         )
+        for name, item in recipe.literals.items():
+            wide.insert_column(wide.width, pl.Series(name, [value[item]]).new_from_index(0, wide.height))
+        return recipe.completed(wide, by)
 
-    def _partials(self, ready: pl.DataFrame, by: Sequence[str]) -> Partials:
-        complete = frozenset(i for i, name in self._columns.items() if not ready[name].null_count())
-        plain = Rows(self._columns, self._references, complete)
-        shifted = Rows({**self._columns, **self._shifted_columns}, self._references, complete)
-        expressions = self._row_expressions(plain, shifted)
-        if ARRIVAL in ready.columns:
-            expressions[ARRIVAL] = pl.col(ARRIVAL).min()
-        wide = _aggregate(ready, by, expressions)
-        if ARRIVAL in ready.columns:
-            wide = wide.sort(ARRIVAL).drop(ARRIVAL)
-        return Partials(wide, {p.name: p.of_rows(ready, plain, by) for p in self.long})
+    def _about_group_means(
+        self, ready: pl.DataFrame, by: Sequence[str], complete: frozenset[Input]
+    ) -> pl.DataFrame:
+        """Wide partials about the mean of each group, for groups on levels far apart."""
+        means = []
+        for item, name in self._reference_columns.items():
+            mean = pl.col(self._columns[item]).mean()
+            means.append(pl.when(mean.is_finite()).then(mean).otherwise(0.0).over(by).alias(name))
+        shifts = [
+            (pl.col(self._columns[item]) - pl.col(self._reference_columns[item])).alias(name)
+            for item, name in self._shifted_columns.items()
+        ]
+        recipe = self._recipe(complete, common=False)
+        rows = ready.lazy().with_columns(means).with_columns(shifts)
+        wide = recipe.grouped(rows, by, ready.height, resorted=ARRIVAL in ready.columns)
+        return recipe.completed(wide, by)
 
-    def _row_expressions(self, plain: Rows, shifted: Rows) -> dict[str, pl.Expr]:
-        return {
-            partial.column(part): expr
-            for partial in self.wide
-            for part, expr in partial.of_rows(shifted if partial.shifted else plain).items()
-        }
+    def _recipe(self, complete: frozenset[Input], *, common: bool) -> _Recipe:
+        made = self._recipes.get((complete, common))
+        if made is None:
+            plain = Rows(self._columns, self._reference_columns, complete)
+            shifted = Rows({**self._columns, **self._shifted_columns}, self._reference_columns, complete)
+            expressions = {
+                partial.column(part): expr
+                for partial in self.wide
+                for part, expr in partial.of_rows(shifted if partial.shifted else plain).items()
+            }
+            literals = {}
+            if common:
+                names = {name: item for item, name in self._reference_columns.items()}
+                for name, expr in list(expressions.items()):
+                    roots = expr.meta.root_names()
+                    if len(roots) == 1 and roots[0] in names:
+                        literals[name] = names[roots[0]]
+                        del expressions[name]
+            made = self._recipes[(complete, common)] = _Recipe.of(expressions, literals)
+        return made
 
     def _too_far(self, wide: pl.DataFrame) -> bool:
         """Whether some group lies so far off the common references that digits were lost."""
-        checks = []
-        for n, mean, m2 in self._spreads:
+        for names in self._spreads:
+            n, mean, m2 = (wide[name] for name in names)
             far = n * mean * mean > FAR_SIGMAS * FAR_SIGMAS * m2
-            checks.append((far & (n >= FAR_ROWS)).any())
-            checks.append((far & (n > 1)).sum() * 4 > (n > 1).sum())
-        return any(wide.select(pl.concat_list(checks)).item())
+            if not far.any():
+                continue
+            if (far & (n >= FAR_ROWS)).any() or (far & (n > 1)).sum() * 4 > (n > 1).sum():
+                return True
+        return False
 
     # -- partials to partials -----------------------------------------------------------------------
 
@@ -199,8 +273,7 @@ class Program:
         merged = self._merged(frame, by, common=True)
         if not self._spreads:
             return merged
-        doubts = [(n > 1) & (n * mean * mean > TRUSTED_RATIO * m2) for n, mean, m2 in self._spreads]
-        doubtful = merged.select(pl.any_horizontal(doubts).fill_null(value=False)).to_series()
+        doubtful = self._doubtful(merged)
         if not doubtful.any():
             return merged
         if doubtful.sum() * 2 > merged.height:
@@ -211,6 +284,14 @@ class Program:
         both = pl.concat([merged.filter(~doubtful), exact])
         placed = both.join(order, on=by, how="left", nulls_equal=True)
         return placed.sort(f"{PARTIAL_PREFIX}at").drop(f"{PARTIAL_PREFIX}at")
+
+    def _doubtful(self, merged: pl.DataFrame) -> pl.Series:
+        """The groups that lost digits in a merge about common references."""
+        doubtful = pl.repeat(value=False, n=merged.height, eager=True)
+        for names in self._spreads:
+            n, mean, m2 = (merged[name] for name in names)
+            doubtful |= ((n > 1) & (n * mean * mean > TRUSTED_RATIO * m2)).fill_null(value=False)
+        return doubtful
 
     def _merged(self, frame: pl.DataFrame, by: Sequence[str], *, common: bool) -> pl.DataFrame:
         columns = frame.columns

@@ -69,17 +69,17 @@ class WatermarkTracker:
             return None
         if low >= max(partition.newest_us - self.delay_us, self.watermark_us):
             return None
+        if low >= max(before - self.delay_us, self.watermark_us) and times.is_sorted():
+            return None
         return self._behind(times, before)
 
     def _behind(self, times: pl.Series, before: int) -> pl.Series | None:
         assert self.delay_us is not None
-        earlier = times.cum_max().shift(1, fill_value=before).clip(lower_bound=before)
-        own = (earlier - self.delay_us).clip(lower_bound=BEFORE_TIME)
-        behind = (times < own) | (times < self.watermark_us)
-        if not behind.any():
-            return None
-        nothing = pl.Series([None], dtype=pl.Int64)
-        return own.zip_with(behind, nothing.new_from_index(0, len(own))).alias(ROW_WATERMARK)
+        time = pl.col("time")
+        own = (time.cum_max().shift(1, fill_value=before).clip(before) - self.delay_us).clip(BEFORE_TIME)
+        behind = (time < own) | (time < self.watermark_us)
+        marks = times.to_frame("time").select(pl.when(behind).then(own).alias(ROW_WATERMARK)).to_series()
+        return None if marks.null_count() == len(marks) else marks
 
     def end_partition(self, name: str) -> None:
         """The partition is over; it holds nothing back any more."""
