@@ -214,6 +214,16 @@ class Grouped:
         lateness_us = parse_duration(lateness, where="window(lateness=)")
         return Windowed(self.stream, self.keys, window, lateness_us, _emit(emit))
 
+    def __getattr__(self, name: str) -> Any:
+        """A newcomer's `.group_by(...).agg(...)` gets an answer that helps."""
+        if name == "agg":
+            raise PlanError(
+                "a stream has no end at which a whole group could be aggregated",
+                where="group_by",
+                hint='.window(rr.tumbling("10s")).agg(...)',
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class Windowed:

@@ -131,12 +131,28 @@ def _refuse_neighbours(node: Expressed, where: str) -> None:
         return
     exprs = node.predicates if isinstance(node, Filter) else node.exprs
     for expr in exprs:
-        if not (expr.meta.is_row_separable() or expr.meta.is_literal() or expr.meta.is_column_selection()):
+        if _looks_at_other_rows(expr):
             raise PlanError(
                 f"{expr} looks at other rows, and a stream has no fixed set of them",
                 where=where,
                 hint='aggregate over a window instead: .group_by(...).window(rr.tumbling("10s")).agg(...)',
             )
+
+
+def _looks_at_other_rows(expr: pl.Expr) -> bool:
+    """Whether a row's value depends on other rows, in any part of the expression.
+
+    Polars tells it of the outermost operation only. It cannot tell for several columns at once and for
+    functions of Python: these are taken to go row by row, and their inputs are looked at.
+    """
+    if expr.meta.is_literal() or expr.meta.is_column_selection():
+        return False
+    try:
+        if not expr.meta.is_row_separable():
+            return True
+    except pl.exceptions.PolarsError:
+        pass
+    return any(_looks_at_other_rows(part) for part in expr.meta.pop())
 
 
 def _unknown_column(
