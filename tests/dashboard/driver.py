@@ -94,7 +94,8 @@ class FakeHealth:
     def __init__(self, clock: Clock, *, rows_per_s: float = 98_400.0) -> None:
         self._clock = clock
         self._started_us = clock.now_us()
-        self._rate = rows_per_s
+        self.rows_per_s = rows_per_s
+        self._busy_s = 0.0
         self.received = 0
         self.results = 0
         self.watermark_us: int | None = None
@@ -103,7 +104,8 @@ class FakeHealth:
 
     def advance(self, results: int, seconds: float, watermark_us: int) -> None:
         """Rows came in for so long."""
-        self.received += round(self._rate * seconds)
+        self.received += round(self.rows_per_s * seconds)
+        self._busy_s += seconds
         self.results += results
         self.watermark_us = watermark_us
 
@@ -122,7 +124,7 @@ class FakeHealth:
             dead_lettered=bad,
             in_flight=flying,
             bytes=received * 34,
-            rows_per_s=self._rate if received else 0.0,
+            rows_per_s=self.rows_per_s if received else 0.0,
             watermark_us=self.watermark_us,
             newest_us=self.watermark_us,
             lag_ms=lag_ms,
@@ -146,7 +148,7 @@ class FakeHealth:
 
     def _steps(self, received: int, late: int, bad: int) -> tuple[StepHealth, ...]:
         clean = received - bad
-        busy = received / self._rate
+        busy = self._busy_s
         return (
             StepHealth("read trades", received, clean, 0, busy * 0.31),
             StepHealth("filter price > 0", clean, clean, 0, busy * 0.06),

@@ -37,7 +37,7 @@ def _line_chart() -> Any:
         output_backend="canvas",
     )
     chart.multi_line(
-        "xs", "ys", source=data, line_color="color", line_alpha="alpha", line_width="width", line_join="round"
+        "xs", "ys", source=data, line_color="color", line_alpha="alpha", line_width="width", line_join="bevel"
     )
     chart.xaxis.formatter = DatetimeTickFormatter(
         milliseconds="%H:%M:%S.%3N",
@@ -56,7 +56,7 @@ def _line_chart() -> Any:
         context_which="start",
         hide_repeats=True,
     )  # fmt: skip
-    chart.xaxis.ticker = DatetimeTicker(desired_num_ticks=6)
+    chart.xaxis.ticker = DatetimeTicker(desired_num_ticks=5)
     chart.yaxis.ticker = BasicTicker(desired_num_ticks=5)
     for axis in (*chart.xaxis, *chart.yaxis):
         axis.minor_tick_line_color = None

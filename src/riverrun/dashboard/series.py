@@ -50,7 +50,7 @@ class Series:
         if not len(times):
             return
         after_all = self._length == 0 or times[0] > self._times[self._length - 1]
-        if after_all and bool(np.all(times[1:] > times[:-1])):
+        if after_all and (len(times) == 1 or bool(np.all(times[1:] > times[:-1]))):
             self._append(times, values)
         else:
             self._merge(times, values)

@@ -21,6 +21,7 @@ TICK_S = 0.1
 HEALTH_TICKS = 5
 #: Seconds that open connections get when the server stops.
 GRACE_S = 1
+FAILURES_LOGGED = 3
 
 log = logging.getLogger("riverrun.dashboard")
 
@@ -38,6 +39,7 @@ class ServerThread:
     def __init__(self, app: ASGIApp, feed: Feed, listening: socket.socket) -> None:
         self._feed = feed
         self._listening = listening
+        self._failures = 0
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -91,9 +93,12 @@ class ServerThread:
         self._feed.hub.close()
 
     def _tick(self, *, with_health: bool) -> None:
+        # The page must outlive a mistake in what it shows, and not fill the log with it either.
         try:
             self._feed.publish_results()
             if with_health:
                 self._feed.publish_health()
         except Exception:
-            log.exception("dashboard: an update failed")
+            self._failures += 1
+            if self._failures <= FAILURES_LOGGED:
+                log.exception("dashboard: an update failed")

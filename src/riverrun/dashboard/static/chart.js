@@ -48,7 +48,6 @@ export class Chart {
     this.bokeh = [...views][0];
     this.model = this.bokeh.model;
     this.lines = this.model.renderers[0];
-    this.lines.glyph.setv({ line_cap: "round" });
     this.theme();
     new ResizeObserver(() => this.redraw()).observe(this.plot);
   }
@@ -85,6 +84,8 @@ export class Chart {
     // Where lines cover each other anyway, every second or fourth pixel will do.
     const coarse = entries.length > 60 ? 4 : entries.length > 10 ? 2 : 1;
     const pixels = Math.max(50, this.bokeh.frame.bbox.width / coarse);
+    // Wider lines cost the browser several times as much to draw as those of one pixel.
+    const thinnest = entries.length > 6 ? 1 : 1.4;
     const data = { xs: [], ys: [], color: [], alpha: [], width: [] };
     let low = Infinity;
     let high = -Infinity;
@@ -96,7 +97,7 @@ export class Chart {
       data.ys.push(line.ys);
       data.color.push(this.app.colorOf(entry.label));
       data.alpha.push(faded ? 0.16 : 1);
-      data.width.push(this.app.focus === entry.label ? 2.2 : 1.3);
+      data.width.push(this.app.focus === entry.label ? 2.2 : thinnest);
       low = Math.min(low, line.low);
       high = Math.max(high, line.high);
     }

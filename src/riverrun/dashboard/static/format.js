@@ -63,6 +63,7 @@ export function duration(ms) {
 
 export function percent(part, whole) {
   if (!whole) return NONE;
+  if (part === 0) return "0 %";
   const share = (100 * part) / whole;
   if (part > 0 && share < 0.01) return "< 0.01 %";
   return `${number(share, share >= 10 ? 0 : share >= 1 ? 1 : 2)} %`;

@@ -4,16 +4,18 @@ import { Tooltip } from "./chart.js";
 import { keyColor } from "./colors.js";
 import { Connection } from "./connection.js";
 import { el, setText } from "./dom.js";
-import { instant } from "./format.js";
+import { instant, keyLabel } from "./format.js";
 import { Header } from "./header.js";
 import { Pipeline, Tiles } from "./health.js";
 import { Section } from "./section.js";
 import { Store } from "./store.js";
 
-const CHART_MS = 90; // shortest time between two drawings of one chart
-const CHARTS_PER_FRAME = 2; // so that the pointer is never kept waiting for all of them
+const CHART_MS = 50; // shortest time between two drawings of one chart
+const CHARTS_PER_FRAME = 3; // so that the pointer is never kept waiting for all of them
 const CHART_MS_SLOW = 2_000;
+const SLOW_MS = 50; // a frame that takes longer than this is felt
 const TABLE_MS = 240;
+const ALL = keyLabel([]);
 const THEMES = ["auto", "light", "dark"];
 
 class App {
@@ -132,13 +134,14 @@ class App {
     // The drawing itself happens in BokehJS' own frame: what it costs is known at that frame's end.
     const seen = charts.filter((chart) => chart.seen).length;
     const pushed = performance.now() - now;
-    requestAnimationFrame((start) => setTimeout(() => this.#pace(((performance.now() - start + pushed) / due.length) * seen)));
+    requestAnimationFrame((start) => setTimeout(() => this.#pace(performance.now() - start + pushed, seen / due.length)));
   }
 
-  // ms: what a round of all charts costs. Drawing gets at most half of the time; the rest belongs to the viewer.
-  #pace(ms) {
+  // ms: what one frame with charts costs. When it is felt, drawing leaves the viewer a third of the time.
+  #pace(ms, framesPerRound) {
     this.stats.drawMs = 0.8 * (this.stats.drawMs || ms) + 0.2 * ms;
-    this.chartEvery = Math.min(CHART_MS_SLOW, Math.max(CHART_MS, 2 * this.stats.drawMs));
+    const round = 1.5 * this.stats.drawMs * framesPerRound;
+    this.chartEvery = this.stats.drawMs > SLOW_MS ? Math.min(CHART_MS_SLOW, Math.max(CHART_MS, round)) : CHART_MS;
   }
 
   #drawRest(now) {
@@ -265,6 +268,7 @@ class App {
 
   // One key has one colour in all panels.
   colorOf(label) {
+    if (label === ALL) return keyColor(0, this.theme);
     if (!this.colors.has(label)) this.colors.set(label, this.colors.size);
     return keyColor(this.colors.get(label), this.theme);
   }

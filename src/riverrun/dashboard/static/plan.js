@@ -49,7 +49,7 @@ export class Plan {
     const flow = svg("text", { x: 12, y: 42, class: "plan-flow" });
     const load = svg("text", { x: WIDTH - 12, y: 42, class: "plan-flow", "text-anchor": "end" });
     const title = svg("title");
-    const name = svg("text", { x: 12, y: 23, class: "plan-name", text: clip(step.name, 25) });
+    const name = svg("text", { x: 12, y: 23, class: "plan-name", text: clip(step.name, 22) });
     return { group: svg("g", { transform: `translate(${x} ${y})` }, title, box, name, flow, load), box, flow, load, title };
   }
 }

@@ -77,8 +77,8 @@ export class Section {
   }
 
   #drawLegend() {
-    const labels = this.view.entries.map((entry) => entry.label);
-    if (labels.length < 2) return setChildren(this.legend, []);
+    if (this.view.entries.length < 2) return setChildren(this.legend, []);
+    const labels = this.view.entries.map((entry) => entry.label).filter((label) => this.app.matches(label));
     const shown = labels.slice(0, LEGEND_MAX).map((label) => this.#chip(label));
     if (labels.length > LEGEND_MAX) {
       this.more ??= el("button", { type: "button", class: "chip more", onclick: () => this.app.header.search.focus() });

@@ -4,12 +4,14 @@ import { calm, el, setChildren, setText, whenSeen } from "./dom.js";
 import { decimalsFor, instant, keyLabel, number } from "./format.js";
 
 const SPARK_POINTS = 60;
+const FLASH_MS = 350;
 
 export class LatestTable {
   constructor(app, view) {
     this.app = app;
     this.view = view;
     this.rows = new Map();
+    this.flashing = new Set();
     this.sort = null;
     this.seen = false;
     this.body = el("tbody");
@@ -125,8 +127,19 @@ export class LatestTable {
     setText(cell, number(value, column.correlation ? 3 : decimals));
     row.values[i] = value;
     if (before === undefined || !(before < value || before > value) || calm.matches) return;
-    const color = getComputedStyle(this.element).getPropertyValue(value > before ? "--up" : "--down");
-    cell.animate([{ backgroundColor: color }, { backgroundColor: "transparent" }], { duration: 700, easing: "ease-out" });
+    this.#flash(cell, value > before ? "up" : "down");
+  }
+
+  // On and off, without a fade: fading hundreds of cells keeps the whole page busy.
+  #flash(cell, kind) {
+    cell.classList.remove("up", "down");
+    cell.classList.add(kind);
+    this.flashing.add(cell);
+    this.flashTimer ??= setTimeout(() => {
+      for (const one of this.flashing) one.classList.remove("up", "down");
+      this.flashing.clear();
+      this.flashTimer = null;
+    }, FLASH_MS);
   }
 
   #drawSpark(row, { series, label }) {

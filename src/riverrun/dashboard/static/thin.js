@@ -7,7 +7,7 @@ export function thin(series, column, from, to, pixels, gap) {
   const values = series.columns[column];
   const first = Math.max(0, series.place(from) - 1);
   const end = Math.min(length, series.place(to) + 1);
-  const line = new Line();
+  const line = new Line((to - from) / pixels);
   if (end - first <= 2 * pixels) {
     for (let i = first; i < end; i++) {
       if (i > first && times[i] - times[i - 1] > gap) line.break();
@@ -39,7 +39,9 @@ export function thin(series, column, from, to, pixels, gap) {
 }
 
 class Line {
-  constructor() {
+  // dot: how long a lone point is drawn, in ms
+  constructor(dot) {
+    this.dot = dot;
     this.xs = [];
     this.ys = [];
     this.low = Infinity;
@@ -59,7 +61,7 @@ class Line {
     if (y > this.high) this.high = y;
   }
 
-  // A lone point would be a line of no length: it is doubled, which a round line end shows as a dot.
+  // A lone point would be a line of no length: it is drawn as a short one.
   break() {
     if (this.run === 0) return;
     if (this.run === 1) this.#dot();
@@ -69,7 +71,8 @@ class Line {
   }
 
   #dot() {
-    this.xs.push(this.xs.at(-1) + 1e-3);
+    const at = this.xs.pop();
+    this.xs.push(at - this.dot, at + this.dot);
     this.ys.push(this.ys.at(-1));
   }
 
