@@ -63,9 +63,9 @@ def replace_rows(
     fast: pl.DataFrame, flagged: pl.Series, strict: pl.DataFrame, at: Sequence[int]
 ) -> pl.DataFrame:
     """The rows of `fast` that are not flagged, and the rows of `strict` put in at the indices `at`."""
-    good = fast.filter(~flagged)
+    keep = ~flagged
     if not strict.height:
-        return good
-    index = pl.int_range(fast.height, dtype=pl.Int64, eager=True).filter(~flagged).alias(_ORDER)
+        return fast.filter(keep)
+    index = pl.int_range(fast.height, dtype=pl.Int64, eager=True).alias(_ORDER)
     placed = strict.with_columns(pl.Series(_ORDER, at, dtype=pl.Int64))
-    return pl.concat([good.with_columns(index), placed]).sort(_ORDER).drop(_ORDER)
+    return pl.concat([fast.hstack([index]).filter(keep), placed]).sort(_ORDER, maintain_order=True).drop(_ORDER)

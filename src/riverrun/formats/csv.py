@@ -21,7 +21,7 @@ from riverrun.formats.csv_layout import (
     missing_from_header,
 )
 from riverrun.formats.csv_records import Dialect, RecordScanner
-from riverrun.formats.framing import Block, LineBuffer
+from riverrun.formats.framing import BYTE_ORDER_MARK, Block, LineBuffer
 from riverrun.formats.rejection import RefusedError, reject
 from riverrun.limits import Limits
 from riverrun.ports import Decoded, Rejected
@@ -121,7 +121,7 @@ class CsvDecoder:
         self._held = b""  # whole lines of a record that is still open
         self._held_position = 0
         self._at_head = True  # no good row and no header yet
-        self._expect_trouble = False
+        self._expect_trouble = self._expect_bad_text = False  # guesses from the last block; for speed only
         names = description.columns or schema.names
         absent = [name for name in schema.names if name not in names]
         if absent:
@@ -243,8 +243,15 @@ class CsvDecoder:
         clean: list[tuple[int, int]] = []
         odd: list[OddRecord] = []
         at = start
+        if data.startswith(BYTE_ORDER_MARK, at):
+            # Within the stream a mark is text, but Polars would strip it from the start of the block.
+            record = self._scanner.next_record(data, at, self._limit, complete=complete)
+            if record is None:
+                return clean, odd, at
+            odd.append(OddRecord(at, record.end, record.problem))
+            at = record.end
         if not self._scanner.has_quote(data):
-            return ([(start, len(data))] if start < len(data) else []), odd, len(data)
+            return ([(at, len(data))] if at < len(data) else []), odd, len(data)
         while at < len(data):
             stop = self._scanner.sound_until(data, at)
             stop = self._scanner.longest_fits(data, at, stop, self._limit)
@@ -346,9 +353,13 @@ class CsvDecoder:
                 return True
         if self._expect_trouble:
             self._learn(data, clean)
-        read = self._columns.lenient(block.data, quoted=quoted)
+        read = None
+        if not self._expect_bad_text or quoted:
+            read = self._columns.lenient(block.data, quoted=quoted)
         if read is None and not quoted:
-            block = JoinedBlock(data, *without_bad_text(data, clean), self._placeholder)
+            good, bad = without_bad_text(data, clean)
+            self._expect_bad_text = bool(bad)
+            block = JoinedBlock(data, good, [*odd, *bad], self._placeholder)
             read = self._columns.lenient(block.data, quoted=quoted)
         if read is None:
             return False

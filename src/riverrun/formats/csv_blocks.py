@@ -8,6 +8,10 @@ from dataclasses import dataclass
 import polars as pl
 
 
+#: How much is checked for UTF-8 at a time: a failed check has made room for all it was given.
+_PROBE_BYTES = 4_096
+
+
 @dataclass(frozen=True, slots=True)
 class OddRecord:
     """A record that the fast path must not see: its place in the block and what is wrong with it, if known."""
@@ -46,8 +50,7 @@ class JoinedBlock:
     def lines(self, places: Sequence[int], line_bytes: pl.Series) -> list[tuple[bytes, int, str]]:
         """Bytes, offset in the block and known problem of some lines, given the lengths of all."""
         # Columnar, since a Python loop over all lines costs as much as reading them.
-        lengths = line_bytes.cast(pl.Int64)
-        starts = ((lengths + 1).cum_sum() - lengths - 1).gather(list(places)).to_list()
+        starts = ((line_bytes + 1).cum_sum() - line_bytes - 1).gather(list(places)).to_list()
         found: list[tuple[bytes, int, str]] = []
         move = 0
         for start in starts:
@@ -75,24 +78,23 @@ def without_bad_text(
     data: bytes, clean: Sequence[tuple[int, int]]
 ) -> tuple[list[tuple[int, int]], list[OddRecord]]:
     """The stretches cut around lines that are not UTF-8; only for blocks without quotes."""
-    view = memoryview(data)
     good: list[tuple[int, int]] = []
     bad: list[OddRecord] = []
     for start, end in clean:
-        at = start
+        stretch = at = start
         while at < end:
+            stop = data.rfind(b"\n", at, min(at + _PROBE_BYTES, end)) + 1 or data.find(b"\n", at) + 1
             try:
-                str(view[at:end], "utf-8")
-                wrong = end
+                str(memoryview(data)[at:stop], "utf-8")
+                at = stop
+                continue
             except UnicodeDecodeError as error:
                 wrong = at + error.start
             line = data.rfind(b"\n", at, wrong) + 1 or at
-            if wrong == end:
-                line = end
-            if line > at:
-                good.append((at, line))
-            if wrong == end:
-                break
-            at = data.find(b"\n", wrong) + 1
+            if line > stretch:
+                good.append((stretch, line))
+            stretch = at = data.find(b"\n", wrong) + 1
             bad.append(OddRecord(line, at, ""))
+        if end > stretch:
+            good.append((stretch, end))
     return good, bad

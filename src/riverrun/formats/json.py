@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import orjson
 import polars as pl
@@ -30,7 +31,7 @@ class Json:
     """JSON lines: one object a line, RFC 8259.
 
     A field that is missing or ``null`` is null. Fields that the schema does not name are ignored. Of a field
-    given twice the last value counts, and such records are counted as ``duplicate_keys``. What is not an
+    given twice the last value counts; records that do so with a column are counted as ``duplicate_keys``. What is not an
     object, does not fit its column's type, is out of range or nested too deep is a dead letter.
 
     >>> Json(allow_nan=True).name
@@ -107,7 +108,9 @@ class JsonDecoder:
                 out.frames.append(read[0])
                 return True
             if read is not None:
-                return self._mend(*read, _lines_of(block), {}, out)
+                lines = block.data.split(b"\n")
+                lines.pop()
+                return self._mend(*read, block.position, lines, (), out)
         return self._decode_around(block, out)
 
     def _decode_around(self, block: Block, out: Collected) -> bool:
@@ -115,30 +118,29 @@ class JsonDecoder:
 
         Finding them takes 0.4 us a line, a strict reading of all lines five times as long.
         """
-        lines = _lines_of(block)
-        records: list[tuple[bytes, int]] = []
-        sound: list[bytes] = []
-        unsound: dict[int, None] = {}
-        for line in lines:
-            if _is_object(line[0]):
-                sound.append(line[0])
-            elif line[0].strip(b" \t\r"):
-                unsound[len(records)] = None
-                sound.append(b"{}")
-            else:
-                continue
-            records.append(line)
-        if not records:
-            return False
+        lines = block.data.split(b"\n")
+        lines.pop()
+        odd: list[int] = []
+        loads = orjson.loads
+        for place, line in enumerate(lines):
+            try:
+                if type(loads(line)) is dict:
+                    continue
+            except orjson.JSONDecodeError:
+                pass
+            odd.append(place)
+        blank = [place for place in odd if not lines[place].strip(b" \t\r")]
+        sound = lines.copy()
+        for place in odd:
+            sound[place] = b"{}"
         data = b"\n".join(sound) + b"\n"
         read = self._columns.lenient(data, self._sample(data))
         if read is None:
             return False
         before = len(out.rejected)
-        if not self._mend(*read, records, unsound, out):
+        if not self._mend(*read, block.position, lines, odd, out):
             return False
-        out.blank += len(lines) - len(records)
-        self._expect_trouble = len(out.rejected) > before or len(lines) > len(records)
+        self._expect_trouble = len(out.rejected) > before or bool(blank)
         return True
 
     def _sample(self, data: bytes) -> list[object] | None:
@@ -151,27 +153,27 @@ class JsonDecoder:
         self,
         frame: pl.DataFrame,
         flagged: pl.Series | None,
-        records: Sequence[tuple[bytes, int]],
-        unsound: Mapping[int, None],
+        position: int,
+        lines: Sequence[bytes],
+        odd: Sequence[int],
         out: Collected,
     ) -> bool:
-        """Put what the strict path makes of the flagged lines in their places."""
-        if len(records) != frame.height:
-            return False
-        known = dict(unsound)
+        """Put what the strict path makes of the flagged and the odd lines in their places."""
+        known = set(odd)
         if flagged is not None:
-            known.update(dict.fromkeys(flagged.arg_true().to_list()))
-        if len(known) > frame.height * _DOUBTFUL_SHARE:
+            known.update(flagged.arg_true().to_list())
+        if len(lines) != frame.height or len(known) > frame.height * _DOUBTFUL_SHARE:
             return False
         if not known:
             out.frames.append(frame)
             return True
         places = sorted(known)
+        before_each = list(accumulate(map(len, lines), initial=position))
         rows: list[Sequence[object]] = []
         at: list[int] = []
         for place in places:
             before = len(rows)
-            self._strict_line(*records[place], rows, out)
+            self._strict_line(lines[place], before_each[place] + place, rows, out)
             at.extend([place] * (len(rows) - before))
         mask = pl.Series([False]).new_from_index(0, frame.height).scatter(places, True)
         out.frames.append(replace_rows(frame, mask, self._builder.from_rows(rows), at))
@@ -184,14 +186,15 @@ class JsonDecoder:
             row = read(line)
             if row is not None:
                 rows.append(row)
-            elif line.strip(b" \t\r"):
-                self._strict_line(line, position, rows, out)
             else:
-                out.blank += 1
+                self._strict_line(line, position, rows, out)
         if rows:
             out.frames.append(self._builder.from_rows(rows))
 
     def _strict_line(self, line: bytes, position: int, rows: list[Sequence[object]], out: Collected) -> None:
+        if not line.strip(b" \t\r"):
+            out.blank += 1
+            return
         try:
             records = self._reader.records(line)
         except RefusedError as refused:
@@ -203,13 +206,6 @@ class JsonDecoder:
                 out.rejected.append(reject(record.reason, record.detail, line, position))
             else:
                 rows.append(record)
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return type(orjson.loads(line)) is dict
-    except orjson.JSONDecodeError:
-        return False
 
 
 def _lines_of(block: Block) -> list[tuple[bytes, int]]:

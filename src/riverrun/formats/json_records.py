@@ -27,7 +27,7 @@ class JsonReader:
         self._readers: list[tuple[str, ValueReader, type | None]] = [
             (column.name, value_reader(column), _passed_as_is(column)) for column in schema
         ]
-        self._names = tuple(schema.names)
+        self._names = schema.names
         self._depth, self._fields = limits.json_depth, limits.json_fields
         self._allow_nan, self._batch_arrays = allow_nan, batch_arrays
         # A line shorter than this has neither too many fields (5 bytes each) nor is it nested too deep.
@@ -64,18 +64,18 @@ class JsonReader:
     def records(self, line: bytes) -> list[Sequence[object] | RefusedError]:
         """The rows of a line, usually one; or why a record is refused. Raises `RefusedError` for the whole line.
 
-        `duplicates` then says how many of the records gave a field twice.
+        `duplicates` then says how many of the records gave the field of a column twice.
         """
         self.duplicates = 0
         self._check_depth(line)
         found = self._parsed(line)
         if isinstance(found, list) and self._batch_arrays:
-            self.duplicates = sum(_has_duplicates(pairs) for pairs in _pairs(line))
+            self.duplicates = sum(self._repeats(pairs) for pairs in _pairs(line))
             return [self._record(item) for item in found]
         if not isinstance(found, dict):
             raise RefusedError("shape", f"expected an object, found {_kind(found)}")
         if not _without_duplicates(line, found):
-            self.duplicates = sum(_has_duplicates(pairs) for pairs in _pairs(line))
+            self.duplicates = sum(self._repeats(pairs) for pairs in _pairs(line))
         return [self._row(found)]
 
     def _is_ordinary(self, line: bytes, found: Mapping[str, object]) -> bool:
@@ -103,6 +103,11 @@ class JsonReader:
             value = found.get(name)
             row.append(None if value is None else read(value))
         return row
+
+    def _repeats(self, pairs: _Pairs) -> bool:
+        """Whether the field of a column is given twice. Fields that are ignored do not matter."""
+        names = [name for name, _ in pairs if name in self._names]
+        return len(set(names)) < len(names)
 
     def _check_depth(self, line: bytes) -> None:
         if line.count(b"[") + line.count(b"{") <= self._depth:
@@ -175,10 +180,6 @@ def _pairs(line: bytes) -> list[_Pairs]:
 
 class _Object(list[tuple[str, object]]):
     """The pairs of a JSON object."""
-
-
-def _has_duplicates(pairs: _Pairs) -> bool:
-    return len({name for name, _ in pairs}) < len(pairs)
 
 
 _NOTHING = object()
