@@ -97,6 +97,15 @@ class Engine:
                 self._run(at, step, 0, turn)
         return turn.emissions
 
+    def closes(self, read: Read) -> list[int]:
+        """For the window steps behind a source that hold something: the watermark that closes their next window."""
+        found = []
+        for at, step in enumerate(self.flow.steps):
+            if self._reads[at] is read and step.operator is not None:
+                close_us = step.operator.next_close_us(self.states[at])
+                found += [] if close_us is None else [close_us]
+        return found
+
     def state_rows(self, at: int) -> int:
         operator = self.flow.steps[at].operator
         return operator.rows(self.states[at]) if operator is not None else 0

@@ -102,6 +102,11 @@ class Job:
         self._rates[source].note(self.world.clock.monotonic_us(), arrival.records)
         self._put_out(emissions, arrival.received_us)
 
+    def advance(self, source: int, watermark_us: int) -> None:
+        """Something outside the rows says how far the event time of a source has come."""
+        intake = self.intakes[source]
+        self._put_out(self.engine.advance(intake.read, intake.tracker.raise_to(watermark_us)), None)
+
     def end(self, source: int) -> None:
         """A source is over: all of its windows close."""
         intake = self.intakes[source]
@@ -126,12 +131,21 @@ class Job:
     def next_tick_us(self) -> int | None:
         """When `tick` has something to do at the latest (monotonic)."""
         times = list(self._early_due_us.values())
-        behind_us = self.world.clock.monotonic_us() - self.world.clock.now_us()
+        now_us = self.world.clock.now_us()
+        behind_us = self.world.clock.monotonic_us() - now_us
         for intake in self.intakes:
-            idle_us = intake.tracker.next_idle_us()
-            if idle_us is not None and intake.tracker.watermark_us < AFTER_TIME:
-                times.append(idle_us + behind_us)
+            if intake.tracker.watermark_us < AFTER_TIME:
+                times += [at_us + behind_us for at_us in self._awaited_us(intake, now_us)]
         return min(times, default=None)
+
+    def _awaited_us(self, intake: Intake, now_us: int) -> list[int]:
+        """When a partition falls idle; when all are, when the clock closes the next window."""
+        idle_us = intake.tracker.next_idle_us(now_us)
+        if idle_us is not None:
+            return [idle_us]
+        closes = self.engine.closes(intake.read)
+        instants = [intake.tracker.reaches_us(close_us, now_us) for close_us in closes]
+        return [at_us for at_us in instants if at_us is not None]
 
     def _reject(self, intake: Intake, arrival: Arrival, rejected: tuple[Rejected, ...]) -> None:
         name = intake.read.name

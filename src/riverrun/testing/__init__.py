@@ -1,0 +1,25 @@
+"""The testing kit: scripts played to streams in virtual time, and laws that every aggregate must keep."""
+
+from __future__ import annotations
+
+from riverrun.testing.laws import check_aggregate_laws
+from riverrun.testing.manual_clock import ManualClock
+from riverrun.testing.script import Script, advance_clock, end, malformed, rows, watermark
+from riverrun.testing.simulated_world import SimulatedWorld, SimulationStuck
+from riverrun.testing.transcript import Moment, Transcript, play
+
+__all__ = [
+    "ManualClock",
+    "Moment",
+    "Script",
+    "SimulatedWorld",
+    "SimulationStuck",
+    "Transcript",
+    "advance_clock",
+    "check_aggregate_laws",
+    "end",
+    "malformed",
+    "play",
+    "rows",
+    "watermark",
+]

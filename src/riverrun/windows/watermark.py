@@ -66,7 +66,8 @@ class WatermarkTracker:
         assert isinstance(high, int)
         partition.newest_us = max(before, high)
         if self.delay_us is None:
-            return None
+            # Nothing is behind its own partition, but somebody may have set the watermark of the source.
+            return None if low >= self.watermark_us else self._behind_source(times)
         if low >= max(partition.newest_us - self.delay_us, self.watermark_us):
             return None
         if low >= max(before - self.delay_us, self.watermark_us) and times.is_sorted():
@@ -80,6 +81,15 @@ class WatermarkTracker:
         behind = (time < own) | (time < self.watermark_us)
         marks = times.to_frame("time").select(pl.when(behind).then(own).alias(ROW_WATERMARK)).to_series()
         return None if marks.null_count() == len(marks) else marks
+
+    def _behind_source(self, times: pl.Series) -> pl.Series:
+        marks = pl.when(pl.col("time") < self.watermark_us).then(BEFORE_TIME).alias(ROW_WATERMARK)
+        return times.to_frame("time").select(marks.cast(pl.Int64)).to_series()
+
+    def raise_to(self, watermark_us: int) -> int:
+        """Set the watermark of the source; it never goes back. Returns what it is now."""
+        self.watermark_us = max(self.watermark_us, watermark_us)
+        return self.watermark_us
 
     def end_partition(self, name: str) -> None:
         """The partition is over; it holds nothing back any more."""
@@ -99,11 +109,19 @@ class WatermarkTracker:
         self.watermark_us = max(self.watermark_us, candidate)
         return self.watermark_us
 
-    def next_idle_us(self) -> int | None:
-        """When the next partition would fall idle, if nothing comes."""
-        if self.idle_us is None or not self.partitions:
+    def next_idle_us(self, now_us: int) -> int | None:
+        """When the next partition will fall idle, if nothing comes; ``None`` when none can, or all are."""
+        if self.idle_us is None:
             return None
-        return min(p.seen_us for p in self.partitions.values()) + self.idle_us
+        live = [p.seen_us for p in self.partitions.values() if not self._idle(p, now_us)]
+        return min(live) + self.idle_us if live else None
+
+    def reaches_us(self, watermark_us: int, now_us: int) -> int | None:
+        """When the watermark comes to `watermark_us` by the clock alone; ``None`` while rows lead it."""
+        if self.idle_us is None or not self.partitions or self.next_idle_us(now_us) is not None:
+            return None
+        reached_us = self._by_clock(now_us)
+        return None if reached_us == BEFORE_TIME else now_us + max(0, watermark_us - reached_us)
 
     def _idle(self, partition: Partition, now_us: int) -> bool:
         return self.idle_us is not None and now_us - partition.seen_us >= self.idle_us

@@ -1,0 +1,342 @@
+"""Play a script to a stream and write down what it put out: the real engine, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from riverrun.errors import ConfigError, PlanError, did_you_mean
+from riverrun.limits import Limits
+from riverrun.plan.nodes import Late, Node, Output, Read, WindowAggregate, chain_of
+from riverrun.plan.stream import Stream
+from riverrun.ports import Chunk, Format, FrameChunk, Reader, Wait
+from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
+from riverrun.runtime.health import SourceHealth
+from riverrun.runtime.job import Job
+from riverrun.runtime.pump import Arrival, Pump
+from riverrun.schema import UNITS_PER_SECOND, Column, Schema
+from riverrun.testing.manual_clock import ManualClock
+from riverrun.testing.script import (
+    AdvanceClock,
+    End,
+    FrameRows,
+    Malformed,
+    Row,
+    Rows,
+    Script,
+    Step,
+    Watermark,
+)
+from riverrun.testing.simulated_world import SimulatedWorld
+from riverrun.world import World
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What one step brought.
+
+    Parameters
+    ----------
+    results, late : rows put out by this step.
+    counts : the source's counts after it, and its watermark (microseconds; ``None`` before any row).
+    """
+
+    results: pl.DataFrame
+    late: pl.DataFrame
+    counts: SourceHealth
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a stream put out while a script was played.
+
+    Parameters
+    ----------
+    moments : one for each step of the script.
+    dead_letters : the records that were not accepted, in order.
+    """
+
+    moments: tuple[Moment, ...]
+    dead_letters: tuple[DeadLetter, ...]
+    _empty: Moment = field(repr=False)
+
+    def after(self, step: int) -> pl.DataFrame:
+        """What step number `step` put out (0 is the first); no rows when it put out nothing."""
+        return self.moments[step].results
+
+    def late_after(self, step: int) -> pl.DataFrame:
+        """The rows that were found late in a step."""
+        return self.moments[step].late
+
+    def watermark_after(self, step: int) -> int | None:
+        """The stream's watermark after a step, microseconds; ``None`` while it has none, and at the end."""
+        return self.moments[step].counts.watermark_us
+
+    @property
+    def results(self) -> pl.DataFrame:
+        """All that was put out, in order."""
+        return pl.concat([self._empty.results, *(moment.results for moment in self.moments)])
+
+    @property
+    def late(self) -> pl.DataFrame:
+        """For results of windows: the rows that came too late for a window, with its bounds, as of `Stream.late`."""
+        return pl.concat([self._empty.late, *(moment.late for moment in self.moments)])
+
+    @property
+    def counts(self) -> SourceHealth:
+        """The counts at the end."""
+        return self.moments[-1].counts if self.moments else self._empty.counts
+
+    @property
+    def reasons(self) -> list[str]:
+        """The reason code of every dead letter, in order."""
+        return [letter.rejected.reason for letter in self.dead_letters]
+
+
+def play(stream: Stream, script: Script | Sequence[Step], *, clock: ManualClock | None = None) -> Transcript:
+    """Let a script happen to a stream, and write down what comes out of it.
+
+    The engine is that of every run; only the source is replaced by the script, which keeps the stream's schema,
+    event time, delay, idle time, format and limits. Nothing waits: time goes on in `advance_clock` steps alone.
+
+    Parameters
+    ----------
+    stream : any stream whose `rr.read` declares a schema.
+    script : what happens.
+    clock : where virtual time begins; 2026-01-01 00:00:00Z when left out.
+
+    Raises
+    ------
+    AssertionError : when a row is not accounted for after some step (the conservation law).
+    ConfigError : when the script does not fit the stream.
+    RiverrunError : what a run of the stream would raise, such as `FormatError` with ``on_bad="fail"``.
+
+    >>> import riverrun as rr
+    >>> from riverrun.testing import malformed, play, rows
+    >>> feed = rr.read("tcp://localhost:9", format="json", schema={"x": pl.Int64})
+    >>> transcript = play(feed.filter(pl.col("x") > 1).select("x"), [rows({"x": 1}, {"x": 2}), malformed(b"oops")])
+    >>> transcript.results["x"].to_list(), transcript.reasons, transcript.counts.applied
+    ([2], ['json'], 2)
+    """
+    made = script if isinstance(script, Script) else Script(script)
+    world = SimulatedWorld()
+    if clock is not None:
+        world.clock = clock
+    return _Player(stream.node, made, world).play()
+
+
+class _Player:
+    """One performance."""
+
+    def __init__(self, node: Node, script: Script, world: SimulatedWorld) -> None:
+        read = chain_of(node)[0]
+        assert isinstance(read, Read)
+        if read.schema is None:
+            raise ConfigError(
+                "a stream that a script is played to needs a declared schema",
+                where=f"play, {read.label}",
+                hint='rr.read(..., schema={"ts": rr.Timestamp("s"), "x": pl.Float64})',
+            )
+        source = _ScriptSource(read.source.url, read.source.bounded, len(script.partitions) > 1)
+        self.read = replace(read, source=source)
+        self.schema: Schema = read.schema
+        self.script = script
+        self.clock = world.clock
+        self.letters = DeadLetters(world)
+        self.caught: list[list[pl.DataFrame]] = [[], []]
+        self.told: set[str] = set()
+        node, late = _on(node, self.read)
+        outputs = [Output(node, None)] + ([] if late is None else [Output(late, None)])
+        self.pump = Pump(self.read, world)
+        self.job = Job("script", outputs, [self.pump], world, self.letters, self._deliver)
+        empty = [pl.DataFrame(schema=dict(self.job.flow.steps[at].typed.columns)) for _, at in self.job.flow.outputs]
+        self.empty = empty if late is not None else [empty[0], pl.DataFrame()]
+
+    def play(self) -> Transcript:
+        moments = []
+        letters: list[DeadLetter] = []
+        for number, step in enumerate(self.script):
+            where = f"step {number} ({type(step).__name__})"
+            self._happen(step, where)
+            self.job.tick()
+            moments.append(self._moment(where))
+            letters += self.letters.recent
+            self.letters.recent.clear()
+        nothing = Moment(self.empty[0], self.empty[1], self.job.health().sources[0])
+        return Transcript(tuple(moments), tuple(letters), nothing)
+
+    def _happen(self, step: Step, where: str) -> None:
+        if isinstance(step, Rows):
+            self._frame(_frame(step.items, self.schema, where), step.partition, where)
+        elif isinstance(step, FrameRows):
+            self._frame(step.frame, step.partition, where)
+        elif isinstance(step, Malformed):
+            self._bytes(step, where)
+        elif isinstance(step, Watermark):
+            self.job.advance(0, _instant_us(step.at, self._time()))
+        elif isinstance(step, AdvanceClock):
+            self._pass_time(step.duration_us)
+        else:
+            self._end(step, where)
+
+    def _frame(self, frame: pl.DataFrame, partition: str, where: str) -> None:
+        chunk = FrameChunk(partition, frame, 0, self.clock.now_us())
+        self._arrive(self.pump.decode([chunk]), where)
+
+    def _bytes(self, step: Malformed, where: str) -> None:
+        if self.read.format is None:
+            raise ConfigError(
+                "bytes need a format to go through, and the stream declares none",
+                where=where,
+                hint='rr.read(..., format="csv")',
+            )
+        data = step.data if step.data.endswith(b"\n") else step.data + b"\n"
+        self.told.add(step.partition)
+        self._arrive(self.pump.decode([Chunk(step.partition, data, 0, self.clock.now_us())]), where)
+
+    def _arrive(self, arrivals: Sequence[Arrival], where: str) -> None:
+        for arrival in arrivals:
+            self.job.received(0, arrival)
+            _check_conservation(self.job, f"{where}, before the rows are taken")
+            self.job.take(0, arrival)
+
+    def _pass_time(self, duration_us: int) -> None:
+        """As the loop of a run: wake whenever something is due."""
+        until_us = self.clock.monotonic_us() + duration_us
+        while (due_us := self.job.next_tick_us()) is not None and due_us <= until_us:
+            self.clock.advance(max(0, due_us - self.clock.monotonic_us()))
+            self.job.tick()
+            if self.job.next_tick_us() == due_us:
+                break
+        self.clock.advance(until_us - self.clock.monotonic_us())
+
+    def _end(self, step: End, where: str) -> None:
+        partitions = self.told if step.partition is None else {step.partition}
+        for partition in sorted(partitions):
+            if partition in self.told:
+                chunk = Chunk(partition, b"", 0, self.clock.now_us(), end=True, truncated=True)
+                self._arrive(self.pump.decode([chunk]), where)
+            else:
+                self._arrive([Arrival(partition, self.schema.empty(), end=True)], where)
+        if step.partition is None:
+            self.job.end(0)
+
+    def _moment(self, where: str) -> Moment:
+        counts = _check_conservation(self.job, where)
+        frames = [pl.concat([empty, *caught]) for empty, caught in zip(self.empty, self.caught, strict=True)]
+        self.caught = [[], []]
+        return Moment(frames[0], frames[1], counts)
+
+    def _deliver(self, output: int, frame: pl.DataFrame) -> None:
+        self.caught[output].append(frame)
+
+    def _time(self) -> Column | None:
+        return None if self.read.time is None else self.schema[self.read.time]
+
+
+def _check_conservation(job: Job, where: str) -> SourceHealth:
+    counts = job.health().sources[0]
+    assert counts.conserved, (
+        f"rows are not conserved after {where}: received {counts.received}, applied {counts.applied}, "
+        f"late {counts.late}, dead-lettered {counts.dead_lettered}, in flight {counts.in_flight}"
+    )
+    return counts
+
+
+def _on(node: Node, read: Read) -> tuple[Node, Late | None]:
+    """The same plan over another source, and the late rows of its last window."""
+    made: Node = read
+    late = None
+    for old in chain_of(node)[1:]:
+        assert not isinstance(old, Read)
+        made = replace(old, parent=made)  # type: ignore[arg-type]
+        if isinstance(made, WindowAggregate):
+            late = Late(made)
+    return made, late
+
+
+def _frame(items: Sequence[Row], schema: Schema, where: str) -> pl.DataFrame:
+    """Rows as a frame in the types of the schema; instants may be numbers, datetimes or text."""
+    named = [_named(item, schema, where) for item in items]
+    columns = {c.name: [row.get(c.name) for row in named] for c in schema}
+    return pl.DataFrame([_series(schema[name], values, where) for name, values in columns.items()])
+
+
+def _named(item: Row, schema: Schema, where: str) -> Mapping[str, object]:
+    if isinstance(item, Mapping):
+        for name in item:
+            if name not in schema:
+                raise ConfigError(
+                    f"the stream has no column {name!r}", where=where, hint=did_you_mean(name, schema.names)
+                )
+        return item
+    if len(item) != len(schema.names):
+        raise ConfigError(
+            f"a row of {len(item)} values for {len(schema.names)} columns: {item!r}",
+            where=where,
+            hint=f"a tuple of {', '.join(schema.names)}, or a dict",
+        )
+    return dict(zip(schema.names, item, strict=True))
+
+
+def _series(column: Column, values: Sequence[object], where: str) -> pl.Series:
+    present = [value for value in values if value is not None]
+    if column.is_time and present and all(isinstance(value, (int, str)) for value in present):
+        return pl.Series(column.name, values)
+    if column.is_time and present and isinstance(column.dtype, pl.Datetime):
+        return pl.Series(column.name, values, pl.Datetime("us", "UTC" if _zoned(present) else None))
+    try:
+        return pl.Series(column.name, values, column.dtype)
+    except (TypeError, pl.exceptions.PolarsError) as error:
+        raise ConfigError(
+            f"the values of {column.name!r} are not {column.dtype}: {error}",
+            where=where,
+            hint="malformed(b'...') sends bytes that do not fit the schema",
+        ) from None
+
+
+def _zoned(values: Sequence[object]) -> bool:
+    return any(isinstance(value, datetime) and value.tzinfo is not None for value in values)
+
+
+def _instant_us(at: int | datetime, time: Column | None) -> int:
+    if isinstance(at, datetime):
+        moment = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // timedelta(microseconds=1)
+    per_s = UNITS_PER_SECOND[(time.unit if time is not None else None) or "us"]
+    return at * 1_000_000 // per_s
+
+
+@dataclass(frozen=True, slots=True)
+class _ScriptSource:
+    """Stands in for the source of a stream; the player hands rows over itself."""
+
+    url: str
+    bounded: bool
+    partitioned: bool
+    pace: float | None = None
+    format_hint: str | None = "frame"
+
+    def open(self, world: World, limits: Limits) -> Reader:
+        del world, limits
+        return _ScriptReader()
+
+
+class _ScriptReader:
+    finished = False
+    status = "a script"
+    counters: Mapping[str, int] = {}  # noqa: RUF012 - nothing is ever counted here
+
+    def poll(self, max_bytes: int) -> Sequence[Chunk | FrameChunk]:
+        del max_bytes
+        return ()
+
+    def wait(self) -> Wait:
+        return Wait()
+
+    def close(self) -> None: ...
