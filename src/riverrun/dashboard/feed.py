@@ -22,6 +22,10 @@ DELTA_VALUES_MAX = 100_000
 log = logging.getLogger("riverrun.dashboard")
 
 
+def _nobody() -> None:
+    pass
+
+
 class Inbox:
     """Frames on their way from the engine's thread to the dashboard's. Putting one in never waits.
 
@@ -36,18 +40,23 @@ class Inbox:
         self._rows_max = rows_max
         self._lock = threading.Lock()
         self.dropped_rows = 0
+        #: Called from the engine's thread when the first frame since `take` is put in.
+        self.wake: Callable[[], None] = _nobody
 
     def put(self, view_id: str, frame: pl.DataFrame) -> None:
         """From any thread."""
         if frame.is_empty():
             return
         with self._lock:
+            first = not self._frames
             self._frames.append((view_id, frame))
             self._rows += frame.height
             while self._rows > self._rows_max and len(self._frames) > 1:
                 lost = self._frames.popleft()[1].height
                 self._rows -= lost
                 self.dropped_rows += lost
+        if first:
+            self.wake()
 
     def take(self) -> dict[str, list[pl.DataFrame]]:
         """All frames by view, in order."""

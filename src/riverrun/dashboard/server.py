@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -15,10 +17,12 @@ from riverrun.dashboard.feed import Feed
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-#: Seconds between two updates of the page.
+#: Least seconds between two updates of the page.
 TICK_S = 0.1
-#: Every how many ticks the health is sent.
-HEALTH_TICKS = 5
+#: Seconds that the first result after a pause waits for others.
+GATHER_S = 0.01
+#: Seconds between two reports of health.
+HEALTH_S = 0.5
 #: Seconds that open connections get when the server stops.
 GRACE_S = 1
 FAILURES_LOGGED = 3
@@ -82,11 +86,21 @@ class ServerThread:
         await ticker
 
     async def _tick_until_exit(self) -> None:
-        ticks = 0
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+        self._feed.inbox.wake = lambda: _call_in(loop, arrived.set)
+        health_due = loop.time()
         while not self._server.should_exit:
-            await asyncio.sleep(TICK_S)
-            self._tick(with_health=ticks % HEALTH_TICKS == 0)
-            ticks += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(arrived.wait(), TICK_S)
+            # What belongs together comes together: views of one window are published one after the other.
+            await asyncio.sleep(GATHER_S)
+            arrived.clear()
+            with_health = loop.time() >= health_due
+            if with_health:
+                health_due = loop.time() + HEALTH_S
+            self._tick(with_health=with_health)
+            await asyncio.sleep(TICK_S - GATHER_S)
         # Uvicorn waits for open responses; streams would keep it for the whole grace time.
         self._tick(with_health=True)
         await asyncio.sleep(0.02)
@@ -102,3 +116,9 @@ class ServerThread:
             self._failures += 1
             if self._failures <= FAILURES_LOGGED:
                 log.exception("dashboard: an update failed")
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+    # Results may still come while the server stops; nobody is left to be woken then.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(what)

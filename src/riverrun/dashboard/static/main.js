@@ -36,6 +36,7 @@ class App {
     this.stamp = 0;
     this.chartEvery = CHART_MS;
     this.colors = new Map();
+    this.costs = [];
     this.stats = { draws: 0, deltas: 0, drawMs: 0 };
     this.#readLink();
     this.#followTheme();
@@ -114,8 +115,12 @@ class App {
     }
   }
 
+  // Look again after so long, or earlier if somebody else asked for that.
   #later(ms) {
-    if (this.timer) return;
+    const due = performance.now() + Math.max(0, ms);
+    if (this.timer && this.timerDue <= due) return;
+    clearTimeout(this.timer);
+    this.timerDue = due;
     this.timer = setTimeout(() => {
       this.timer = null;
       this.invalidate();
@@ -139,7 +144,10 @@ class App {
 
   // ms: what one frame with charts costs. When it is felt, drawing leaves the viewer a third of the time.
   #pace(ms, framesPerRound) {
-    this.stats.drawMs = 0.8 * (this.stats.drawMs || ms) + 0.2 * ms;
+    this.costs.push(ms);
+    if (this.costs.length > 9) this.costs.shift();
+    // The median: one late frame says more about the machine than about us.
+    this.stats.drawMs = [...this.costs].sort((a, b) => a - b)[this.costs.length >> 1];
     const round = 1.5 * this.stats.drawMs * framesPerRound;
     this.chartEvery = this.stats.drawMs > SLOW_MS ? Math.min(CHART_MS_SLOW, Math.max(CHART_MS, round)) : CHART_MS;
   }
