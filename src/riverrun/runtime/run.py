@@ -116,6 +116,8 @@ def run_outputs(
             stack.callback(page.stop)
             if on_dashboard is not None:
                 on_dashboard(page.url)
+            else:
+                print(f"dashboard: {page.url}", file=sys.stderr)
         watch = Watcher(watcher) if watcher is not None else None
         _Loop(job, ends, stop, deadline_us, watch).run(early)
         ends.flush()

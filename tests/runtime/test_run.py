@@ -1,4 +1,4 @@
-"""Every row is counted from the moment it exists, also those that come while the schema is found out."""
+"""Runs as users start them: every row is counted from the moment it exists, and the dashboard says where it is."""
 
 from __future__ import annotations
 
@@ -23,3 +23,8 @@ def test_rows_of_a_file_whose_format_is_found_out(tmp_path):
     (source,) = summary.sources
     assert (source.received, source.applied, source.dead_lettered, source.in_flight) == (3, 2, 1, 0)
     assert source.conserved
+
+
+def test_the_address_of_the_dashboard_is_printed(capsys):
+    rr.run(rr.read({"x": [1.0, 2.0]}).write("memory:"), dashboard="127.0.0.1:0")
+    assert "dashboard: http://127.0.0.1:" in capsys.readouterr().err
