@@ -345,3 +345,39 @@ def test_from_event_to_pixel(served, look, record_property):
     record_property("event_to_pixel_ms", (p50, p95))
     print(f"event to pixel, 6 charts of 5 keys, drawn by the CPU: p50 {p50:.0f} ms, p95 {p95:.0f} ms")
     assert p95 < 2_000
+
+
+def test_what_is_on_screen_can_be_downloaded(served, look):
+    market = Market(["=1+1", 'a"b'], start_us=1_700_000_000_000_000)
+    frame = market.steps(3)
+    served.dashboard.publish(MARKET.id, frame)
+    page = look(served.dashboard.url)
+    page.wait_drawn()
+    with page.page.expect_download() as download:
+        page.page.get_by_role("button", name="CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0].startswith("symbol,window_end,mean,sd,")
+    assert lines[1].startswith(f"'=1+1,2023-11-14T22:13:21.000Z,{frame['mean'][0]},")
+    assert lines[4].startswith('"a""b",2023-11-14T22:13:21.000Z,')
+    assert len(lines) == 7
+    page.assert_clean()
+
+
+def test_theme_zoom_and_time_range(served, look):
+    served.dashboard.publish(MARKET.id, Market(key_names(3), start_us=1_700_000_000_000_000).steps(300))
+    page = look(served.dashboard.url, color_scheme="dark")
+    page.wait_drawn()
+    assert page.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.page.get_by_label("colours: as the system").click()
+    page.until("document.documentElement.dataset.theme === 'light'")
+    page.page.get_by_label("time range").select_option("60000")
+    page.until("riverrun.sections[0].charts[0].x[1] - riverrun.sections[0].charts[0].x[0] === 60000")
+    box = page.page.locator(".plot").first.bounding_box()
+    page.page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 60)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 60, steps=4)
+    page.page.mouse.up()
+    page.until("Array.isArray(riverrun.span) && riverrun.span[1] - riverrun.span[0] < 30000")
+    page.page.mouse.dblclick(box["x"] + box["width"] * 0.5, box["y"] + 60)
+    page.until("riverrun.span === 60000")
+    page.assert_clean()
