@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import polars as pl
 
@@ -60,7 +61,7 @@ class Seen:
 def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
     """The bytes cut at some places."""
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(places)]
 
 
 def decode(decoder: Decoder, chunks: Sequence[bytes], *, truncated: bool = False) -> Seen:

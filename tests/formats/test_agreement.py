@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from riverrun.errors import SchemaError
 from riverrun.formats.csv import Csv
 from riverrun.formats.json import Json
 from riverrun.formats.lines import Lines
+from riverrun.formats.sniff import sniff
 from riverrun.limits import Limits
+from riverrun.ports import Format
 from riverrun.schema import DeclaredType, Schema, Timestamp
-
-from . import decoding
-from .decoding import ALWAYS, NEVER, TRADES
+from tests.formats import decoding
+from tests.formats.decoding import ALWAYS, NEVER, TRADES
 
 MIXED: dict[str, DeclaredType] = {
     "a": pl.Int8,
@@ -31,27 +33,103 @@ NUMBER: dict[str, DeclaredType] = {"n": pl.Float64}
 SCHEMAS = [TRADES, MIXED, TEXTS, ONE, NUMBER]
 
 NUMBERS = st.sampled_from(
-    ["0", "1", "-1", "17", "1.5", "-0", "-0.0", "1e5", "1E-400", "1e400", "-1e400", "nan", "inf", "+3", " 4", "4 ", "\t5", "007",
-     "1_0", ".5", "5.", "1e", "--1", "0x1", "127", "128", "-129", "3.5e38", "16777217", "9223372036854775807",
-     "9223372036854775808", "-9223372036854775808", "18446744073709551615", "18446744073709551616", "1" * 45,
-     "1e4294967295", "1700000000123", "1700000000", "1700000000.25", "1700000000123000", "", "null", "NaN", "٣"]
-)  # fmt: skip
+    [
+        "0",
+        "1",
+        "-1",
+        "17",
+        "1.5",
+        "-0",
+        "-0.0",
+        "1e5",
+        "1E-400",
+        "1e400",
+        "-1e400",
+        "nan",
+        "inf",
+        "+3",
+        " 4",
+        "4 ",
+        "\t5",
+        "007",
+        "1_0",
+        ".5",
+        "5.",
+        "1e",
+        "--1",
+        "0x1",
+        "127",
+        "128",
+        "-129",
+        "3.5e38",
+        "16777217",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "1" * 45,
+        "1e4294967295",
+        "1700000000123",
+        "1700000000",
+        "1700000000.25",
+        "1700000000123000",
+        "",
+        "null",
+        "NaN",
+        "٣",
+    ]
+)
 TIMES = st.sampled_from(
-    ["2024-01-02T03:04:05.678Z", "2024-01-02 03:04:05", "2024-03-31T02:30:00", "2024-10-27T02:30:00", "2024-01-02",
-     "1998-12-31T23:59:60Z", "1998-12-31T22:59:60Z", "2024-01-02T25:61:00Z", "2024-01-02t03:04:05+02:00",
-     "2024-13-02T03:04:05Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.9999999Z",
-     "2024-01-02T03:04:05.1-23:59", "1960-01-01T00:00:00.5Z", "2024-02-30"]
-)  # fmt: skip
+    [
+        "2024-01-02T03:04:05.678Z",
+        "2024-01-02 03:04:05",
+        "2024-03-31T02:30:00",
+        "2024-10-27T02:30:00",
+        "2024-01-02",
+        "1998-12-31T23:59:60Z",
+        "1998-12-31T22:59:60Z",
+        "2024-01-02T25:61:00Z",
+        "2024-01-02t03:04:05+02:00",
+        "2024-13-02T03:04:05Z",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59.9999999Z",
+        "2024-01-02T03:04:05.1-23:59",
+        "1960-01-01T00:00:00.5Z",
+        "2024-02-30",
+    ]
+)
 WORDS = st.sampled_from(
     ["A", "true", "False", "SYM1", "a b", "é", "x:y", "[1]", "{}", "-", "ts", "symbol", "=1+1", "''"]
 )
 FIELD = st.one_of(NUMBERS, TIMES, WORDS, st.text('ab1.,;"\n\r\\{}[]: -e', max_size=6))
 
 JUNK = st.sampled_from(
-    [b"", b"\n", b" \n", b"\r\n", b"\xff\xfe\n", b"\xc0\xaf,1\n", b"\xed\xa0\x80\n", b"\x00\n", b'"', b'"\n', b'a"b\n',
-     b'"a"b,1\n', b"\xef\xbb\xbf", b",,,\n", b"1,2\n", b'1,"open\n', b"\r\r\n", b'""\n', b"ts,symbol,price,size\n",
-     b"x" * 70 + b"\n", b'"' + b"q" * 50 + b"\n"]
-)  # fmt: skip
+    [
+        b"",
+        b"\n",
+        b" \n",
+        b"\r\n",
+        b"\xff\xfe\n",
+        b"\xc0\xaf,1\n",
+        b"\xed\xa0\x80\n",
+        b"\x00\n",
+        b'"',
+        b'"\n',
+        b'a"b\n',
+        b'"a"b,1\n',
+        b"\xef\xbb\xbf",
+        b",,,\n",
+        b"1,2\n",
+        b'1,"open\n',
+        b"\r\r\n",
+        b'""\n',
+        b"ts,symbol,price,size\n",
+        b"x" * 70 + b"\n",
+        b'"' + b"q" * 50 + b"\n",
+    ]
+)
 
 
 @st.composite
@@ -73,9 +151,27 @@ def json_value() -> st.SearchStrategy[str]:
         lambda text: '"' + text.replace("\\", "").replace('"', "") + '"'
     )
     odd = st.sampled_from(
-        ["true", "false", "null", "[]", "{}", "[1,[2]]", '{"a":{"ts":1}}', '"\\u0041"', '"\\ud800"', '"\\n"', '"\\u0000"', "NaN",
-         "[" * 40 + "]" * 40, '"ts"', '"\\"ts\\":1"', "01", "1" * 45, '"a\x01"']
-    )  # fmt: skip
+        [
+            "true",
+            "false",
+            "null",
+            "[]",
+            "{}",
+            "[1,[2]]",
+            '{"a":{"ts":1}}',
+            '"\\u0041"',
+            '"\\ud800"',
+            '"\\n"',
+            '"\\u0000"',
+            "NaN",
+            "[" * 40 + "]" * 40,
+            '"ts"',
+            '"\\"ts\\":1"',
+            "01",
+            "1" * 45,
+            '"a\x01"',
+        ]
+    )
     return st.one_of(NUMBERS, NUMBERS, quoted, odd)
 
 
@@ -120,9 +216,13 @@ def streams(lines: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 CUTS = st.lists(st.integers(0, 2_000), max_size=12)
 LIMITS = st.sampled_from([Limits(), Limits(line_bytes=40), Limits(line_bytes=64, json_depth=3, json_fields=4)])
 FORMS = st.sampled_from(
-    [Csv(header=False), Csv(header=False, quote=None), Csv(header=False, null_values=("", "NaN", "null")),
-     Csv(header=False, null_values=("A",))]
-)  # fmt: skip
+    [
+        Csv(header=False),
+        Csv(header=False, quote=None),
+        Csv(header=False, null_values=("", "NaN", "null")),
+        Csv(header=False, null_values=("A",)),
+    ]
+)
 
 
 @settings(max_examples=400, deadline=None)
@@ -196,19 +296,23 @@ def test_lines_are_the_same_however_they_are_cut(
 def test_inference_gives_a_schema_or_says_why_not(
     form: Csv | Json | Lines, head: bytes, complete: bool
 ) -> None:
-    from riverrun.errors import SchemaError
-    from riverrun.formats.sniff import sniff
+    assert describes(form, head, complete)
+    try:
+        found = sniff(head, complete)
+    except SchemaError as error:
+        found = None
+        problem = error.problem
+    assert describes(found, head, complete) if found is not None else problem
 
+
+def describes(form: Format, head: bytes, complete: bool) -> bool:
+    """Infer a schema and decode with it; a refusal must say why."""
     try:
         found, schema = form.infer(head, complete=complete)
     except SchemaError as error:
-        assert error.problem
-    else:
-        decoding.decode(found.open(schema, Limits()), [head])
-    try:
-        sniff(head, complete).infer(head, complete=complete)
-    except SchemaError as error:
-        assert error.problem
+        return bool(error.problem)
+    decoding.decode(found.open(schema, Limits()), [head])
+    return True
 
 
 def lines_of(data: bytes) -> int:

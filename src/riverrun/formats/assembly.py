@@ -30,10 +30,9 @@ class Collected:
 
     def decoded(self, schema: Schema) -> Decoded:
         frames = [frame for frame in self.frames if frame.height]
-        if not frames:
-            frame = schema.empty()
-        else:
-            frame = frames[0] if len(frames) == 1 else pl.concat(frames)
+        if len(frames) > 1:
+            return Decoded(pl.concat(frames), tuple(self.rejected), self.blank, dict(self.counters))
+        frame = frames[0] if frames else schema.empty()
         return Decoded(frame, tuple(self.rejected), self.blank, dict(self.counters))
 
 

@@ -61,7 +61,7 @@ def check_supported(schema: Schema, format_name: str) -> None:
             raise SchemaError(
                 f"column {column.name!r} is declared {column.dtype}, which {format_name} cannot hold",
                 where="schema",
-                hint="numbers, pl.Boolean, pl.String, pl.Datetime, pl.Date; or read pl.String and cast it later",
+                hint="numbers, pl.Boolean, pl.String, pl.Datetime, pl.Date; or pl.String, cast later",
             )
 
 

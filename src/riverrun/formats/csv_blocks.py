@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-
 #: How much is checked for UTF-8 at a time: a failed check has made room for all it was given.
 _PROBE_BYTES = 4_096
 

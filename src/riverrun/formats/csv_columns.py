@@ -11,8 +11,8 @@ Findings for Polars 2.1 that explain the checks (1 MiB blocks of 34-byte rows, 2
 - Floats are correctly rounded (6,478 hard cases).
 - A quote within an unquoted field may make it join lines. Blocks with doubtful quotes never come here.
 
-`CsvColumns.plain` reads a block and says whether it is beyond doubt. `CsvColumns.lenient` reads a block with bad
-records in it: errors become nulls, separators are counted line by line, and every row that may be bad is
+`CsvColumns.plain` reads a block and says whether it is beyond doubt. `CsvColumns.lenient` reads a block with
+bad records in it: errors become nulls, separators are counted line by line, and every row that may be bad is
 flagged. The good rows need not be read again; only flagged rows go to the strict path.
 """
 

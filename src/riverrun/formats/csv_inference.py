@@ -58,7 +58,7 @@ def infer_csv(csv: Csv, head: bytes, *, complete: bool) -> tuple[dict[str, Any],
 
 
 def best_separator(csv: Csv, head: bytes, *, complete: bool) -> tuple[list[list[str]], str]:
-    """The records as cut by the separator under which most of them have the same number of fields, above one."""
+    """The records, cut by the separator under which most have the same number of fields, above one."""
     candidates = (csv.separator,) if csv.separator else SEPARATORS
     best: tuple[float, int, list[list[str]], str] = (-1.0, 0, [], candidates[0])
     for separator in candidates:
@@ -106,24 +106,27 @@ def whole_lines(head: bytes, *, complete: bool) -> bytes:
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first record of the usual width names the columns.
 
-    It does when all its fields are distinct texts, and either some column below holds no text, or its
-    fields look like identifiers that never come again below.
+    It does when its fields are texts, and either some column below holds no text, or the fields are
+    distinct, look like identifiers and never come again below.
     """
-    first, body = rows[0], rows[1:]
-    names = [field.strip() for field in first]
-    if not all(names) or len(set(names)) < len(names):
+    names, body = [field.strip() for field in rows[0]], rows[1:]
+    if not any(names) or any(kind_of_text(name) not in ("text", "null") for name in names if name):
         return False
-    if any(kind_of_text(name) not in ("text", "null") for name in names):
+    if any(_is_typed([row[place] for row in body]) for place, name in enumerate(names) if name):
+        return True
+    if not all(names) or len(set(names)) < len(names):
         return False
     if not body:
         return all(name.replace("_", "").isalpha() for name in names) and len(names) > 1
-    for place in range(len(first)):
-        kinds = Counter(kind_of_text(row[place]) for row in body)
-        typed = kinds.total() - kinds["text"] - kinds["empty"] - kinds["null"]
-        if typed * 2 > kinds.total() - kinds["empty"]:
-            return True
     again = any(row[place].strip() == name for row in body for place, name in enumerate(names))
     return not again and all(name.replace("_", "").replace(" ", "").isalnum() for name in names)
+
+
+def _is_typed(values: Sequence[str]) -> bool:
+    """Whether most of the values are something else than text."""
+    kinds = Counter(kind_of_text(value) for value in values)
+    typed = kinds.total() - kinds["text"] - kinds["empty"] - kinds["null"]
+    return typed * 2 > kinds.total() - kinds["empty"]
 
 
 def _null_texts(csv: Csv, samples: Sequence[Sampled]) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ class RecordScanner:
         self._separator = dialect.separator.encode()
         self._quote = dialect.quote.encode() if dialect.quote else b""
         s, q = re.escape(self._separator), re.escape(self._quote)
-        # Any text in which every quote belongs to a well formed quoted field. Possessive, so it never backtracks.
+        # Text in which every quote belongs to a well formed quoted field. Possessive: it never backtracks.
         self._sound = (
             re.compile(
                 rb"(?:[^%b]*+(?<![^%b\n])%b[^%b]*+(?:%b%b[^%b]*+)*+%b(?=%b|\r?\n))*+[^%b]*+"

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import polars as pl
 
@@ -26,15 +27,16 @@ _MOST_KEYS, _MOST_KEY_SHARE = 1_000, 0.5
 
 #: Names of time columns, likeliest first, and of keys.
 _TIME_NAMES = (
-    "event_time", "eventtime", "timestamp", "ts", "time", "datetime", "date_time", "date", "created_at", "at", "t",
+    "event_time", "eventtime", "timestamp", "ts", "time", "datetime", "date_time", "date", "created_at",
+    "at", "t",
 )  # fmt: skip
 _TIME_WORDS = re.compile(
     r"(?:^|[_ .-])(?:time|timestamp|ts|date|datetime|at)(?:$|[_ .-]|ms$|us$|ns$)|Time$|Date$|At$"
 )
 _KEY_NAMES = (
-    "symbol", "sym", "ticker", "sensor", "sensor_id", "device", "device_id", "host", "hostname", "user", "user_id",
-    "customer", "customer_id", "patient", "patient_id", "vehicle", "vehicle_id", "machine", "station", "product",
-    "sku", "store", "region", "city", "country", "category", "key", "id", "name", "type",
+    "symbol", "sym", "ticker", "sensor", "sensor_id", "device", "device_id", "host", "hostname", "user",
+    "user_id", "customer", "customer_id", "patient", "patient_id", "vehicle", "vehicle_id", "machine",
+    "station", "product", "sku", "store", "region", "city", "country", "category", "key", "id", "name", "type",
 )  # fmt: skip
 
 #: Texts that stand for "no value" in columns of numbers.
@@ -202,12 +204,17 @@ def _epoch_unit(values: Sequence[object]) -> TimeUnit | None:
 
 
 def _numbers(values: Sequence[object]) -> list[float]:
-    return [float(str(value)) for value in values if _kind(value) in ("integer", "float")]
+    kinds = [(value, _kind(value)) for value in values]
+    return [
+        int(str(value)) if kind == "integer" else float(str(value))
+        for value, kind in kinds
+        if kind in ("integer", "float")
+    ]
 
 
 def _mostly_rising(values: Sequence[object]) -> bool:
     numbers = _numbers(values)
-    rising = sum(a <= b for a, b in zip(numbers, numbers[1:], strict=False))
+    rising = sum(a <= b for a, b in pairwise(numbers))
     return len(set(numbers)) > 1 and rising >= _AGREEMENT * (len(numbers) - 1)
 
 

@@ -31,8 +31,8 @@ class Json:
     """JSON lines: one object a line, RFC 8259.
 
     A field that is missing or ``null`` is null. Fields that the schema does not name are ignored. Of a field
-    given twice the last value counts; records that do so with a column are counted as ``duplicate_keys``. What is not an
-    object, does not fit its column's type, is out of range or nested too deep is a dead letter.
+    given twice the last value counts; records that do so with a column are counted as ``duplicate_keys``.
+    What is not an object, does not fit its column's type, is out of range or nested too deep is a dead letter.
 
     >>> Json(allow_nan=True).name
     'json'

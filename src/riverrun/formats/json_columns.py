@@ -57,7 +57,7 @@ class JsonColumns:
     def plain(
         self, data: bytes, sample: Sequence[object] | None
     ) -> tuple[pl.DataFrame, pl.Series | None] | None:
-        """The rows of a block and a mask of those in doubt (``None``: no row is); ``None`` if it cannot be read."""
+        """The rows of a block and a mask of those in doubt, if any; ``None`` if it cannot be read."""
         return self._read(data, sample, ignore_errors=False)
 
     def lenient(

@@ -62,7 +62,7 @@ class JsonReader:
         return row
 
     def records(self, line: bytes) -> list[Sequence[object] | RefusedError]:
-        """The rows of a line, usually one; or why a record is refused. Raises `RefusedError` for the whole line.
+        """The rows of a line, usually one, or why one is refused. Raises `RefusedError` for the line.
 
         `duplicates` then says how many of the records gave the field of a column twice.
         """
@@ -172,7 +172,7 @@ _Pairs = list[tuple[str, object]]
 
 
 def _pairs(line: bytes) -> list[_Pairs]:
-    """The fields of the records of a line as they are written, duplicates included. Already known to be sound."""
+    """The fields of the records of a sound line as they are written, duplicates included."""
     found = json.loads(line, object_pairs_hook=_Object, parse_int=str, parse_float=str, parse_constant=str)
     records = [found] if isinstance(found, _Object) else found
     return [cast(_Pairs, list(record)) for record in records if isinstance(record, _Object)]
@@ -186,7 +186,7 @@ _NOTHING = object()
 
 
 def _lenient(text: str) -> object:
-    """A document that may hold NaN and Infinity, which become null; `_NOTHING` when it is not JSON otherwise."""
+    """A document in which NaN and Infinity become null; `_NOTHING` when it is not JSON otherwise."""
     try:
         found = json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_bounded)
         # What Python lets through and RFC 8259 or UTF-8 do not (lone surrogates), the strict parser finds.

@@ -77,7 +77,8 @@ class _Layout:
         self.separator, self.digits, self.zone = separator, digits, zone
         fraction = rf"\.[0-9]{{{digits}}}" if digits else ""
         zones = {"Z": "[Zz]", "offset": r"[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]", "": ""}
-        self.pattern = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{separator}[0-2][0-9]:[0-5][0-9]:[0-5][0-9]{fraction}{zones[zone]}$"
+        day, clock = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
+        self.pattern = f"^{day}{separator}{clock}{fraction}{zones[zone]}$"
 
 
 def _layout_of(text: str) -> _Layout | None:
@@ -127,10 +128,7 @@ def _offsets_s(values: pl.Series) -> pl.Series:
 
 def _counts_of_dates(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     matching = values.str.contains(rf"^{DATE.pattern}$") & ~values.str.starts_with("0000")
-    if not matching.all():
-        values_in = pl.select(pl.when(matching).then(values)).to_series()
-    else:
-        values_in = values
-    days = values_in.str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32).cast(pl.Int64)
+    dates = values if matching.all() else pl.select(pl.when(matching).then(values)).to_series()
+    days = dates.str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32).cast(pl.Int64)
     bad = values.is_not_null() & days.is_null()
     return days, bad if bad.any() else None

@@ -1,0 +1,74 @@
+"""Lines out of bytes cut anywhere, and the limit on their length."""
+
+from __future__ import annotations
+
+import hashlib
+
+from riverrun.formats.framing import Block, LineBuffer
+from riverrun.ports import Rejected
+
+
+def test_whole_lines_come_out_and_the_rest_waits() -> None:
+    buffer = LineBuffer(100)
+    assert buffer.feed(b"one\ntw") == [Block(b"one\n", 0)]
+    assert buffer.feed(b"o") == []
+    assert buffer.feed(b"\nthree\n") == [Block(b"two\nthree\n", 4)]
+    assert buffer.feed(b"four") == []
+    assert buffer.finish(truncated=False) == [Block(b"four\n", 14)]
+
+
+def test_whole_lines_are_handed_on_without_a_copy() -> None:
+    data = b"line\n" * 10
+    (block,) = LineBuffer(100).feed(data)
+    assert isinstance(block, Block)
+    assert block.data is data
+
+
+def test_a_line_of_the_limit_passes_and_one_byte_more_does_not() -> None:
+    pieces = LineBuffer(5).feed(b"12345\n123456\n12345\n")
+    assert [type(piece) for piece in pieces] == [Block, Rejected, Block]
+    assert pieces[2] == Block(b"12345\n", 13)
+
+
+def test_an_endless_line_is_not_kept() -> None:
+    buffer = LineBuffer(1_000)
+    for _ in range(500):
+        assert buffer.feed(b"x" * 900) == []
+        assert buffer._held_bytes <= 1_000
+    (rejected,) = buffer.feed(b"\n")
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.length, rejected.head) == ("line-too-long", 450_000, b"x" * 256)
+    assert rejected.sha256 == hashlib.sha256(b"x" * 450_000).hexdigest()
+    assert buffer.feed(b"ok\n") == [Block(b"ok\n", 450_001)]
+
+
+def test_an_endless_line_that_never_ends_is_told_at_the_end() -> None:
+    buffer = LineBuffer(10)
+    assert buffer.feed(b"x" * 50) == []
+    (rejected,) = buffer.finish(truncated=True)
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.detail) == ("line-too-long", "a line of 50 bytes, the limit is 10")
+
+
+def test_the_mark_is_stripped_from_the_start_only_even_in_pieces() -> None:
+    buffer = LineBuffer(100)
+    assert buffer.feed(b"\xef") == []
+    assert buffer.feed(b"\xbb") == []
+    assert buffer.feed(b"\xbfa\n\xef\xbb\xbfb\n") == [Block(b"a\n\xef\xbb\xbfb\n", 3)]
+
+
+def test_what_only_begins_like_a_mark_is_data() -> None:
+    buffer = LineBuffer(100)
+    assert buffer.feed(b"\xef") == []
+    assert buffer.feed(b"a\n") == [Block(b"\xefa\n", 0)]
+    lone = LineBuffer(100)
+    assert lone.feed(b"\xef\xbb") == []
+    assert lone.finish(truncated=False) == [Block(b"\xef\xbb\n", 0)]
+
+
+def test_what_is_left_of_a_broken_connection_is_a_dead_letter() -> None:
+    buffer = LineBuffer(100)
+    buffer.feed(b"whole\nhal")
+    (rejected,) = buffer.finish(truncated=True)
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.head, rejected.position) == ("truncated", b"hal", 6)
