@@ -82,16 +82,19 @@ class _Recipe:
 
     @staticmethod
     def of(expressions: Mapping[str, pl.Expr], literals: Mapping[str, Input]) -> _Recipe:
+        """All expressions in their order; those among `literals` are not computed."""
         first: dict[str, str] = {}
         computed, copies = {}, {}
         for name, expr in expressions.items():
+            if name in literals:
+                continue
             key = str(expr)
             if key in first:
                 copies[name] = first[key]
             else:
                 first[key] = name
                 computed[name] = expr
-        return _Recipe(computed, copies, literals, (*expressions, *literals))
+        return _Recipe(computed, copies, literals, tuple(expressions))
 
     def grouped(self, rows: pl.LazyFrame, by: Sequence[str], height: int, *, resorted: bool) -> pl.DataFrame:
         """One row a group, in the order of first appearance."""
@@ -233,11 +236,10 @@ class Program:
             literals = {}
             if common:
                 names = {name: item for item, name in self._reference_columns.items()}
-                for name, expr in list(expressions.items()):
+                for name, expr in expressions.items():
                     roots = expr.meta.root_names()
                     if len(roots) == 1 and roots[0] in names:
                         literals[name] = names[roots[0]]
-                        del expressions[name]
             made = self._recipes[(complete, common)] = _Recipe.of(expressions, literals)
         return made
 
