@@ -8,12 +8,13 @@ import json
 import struct
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from riverrun.errors import ConfigError, SchemaError
-from riverrun.formats.csv import Csv
+from riverrun.formats.csv import Csv, CsvDecoder
 from riverrun.limits import Limits
 from riverrun.schema import DeclaredType, Schema
 from tests.formats import decoding
@@ -84,7 +85,7 @@ def test_a_quote_that_is_never_closed_costs_one_line_at_the_end_of_the_file(smal
 
 @BOTH
 def test_an_open_quote_waits_no_longer_than_the_record_limit(small: int) -> None:
-    decoder = decoding.CsvDecoder(Csv(), Schema.of(TRADES), Limits(line_bytes=64), small_bytes=small)
+    decoder = CsvDecoder(Csv(), Schema.of(TRADES), Limits(line_bytes=64), small_bytes=small)
     assert decoder.feed(b'1,"open,1,1\n', 0).frame.height == 0
     out = decoder.feed(GOOD * 4, 0)
     assert (out.frame.height, [item.reason for item in out.rejected]) == (4, ["csv"])
@@ -176,6 +177,16 @@ def test_other_types(small: int) -> None:
     assert seen.reasons == ["timestamp", "number-range", "schema"]
 
 
+def test_the_wrong_separator_is_told() -> None:
+    seen = decoding.csv(GOOD.replace(b",", b";"))
+    assert seen.details == ["expected 4 fields, found 1; to separate them by ';', use rr.Csv(separator=';')"]
+
+
+def test_names_that_are_kept_for_riverrun_are_refused() -> None:
+    with pytest.raises(SchemaError, match="names that begin with '__riverrun_' are kept for riverrun itself"):
+        Csv().open(Schema.of({"__riverrun_x": pl.Int64}), Limits())
+
+
 def test_types_that_text_cannot_hold_are_refused_when_opened() -> None:
     with pytest.raises(SchemaError, match=r"column 'x' is declared List\(Int64\), which CSV cannot hold"):
         Csv().open(Schema.of({"x": pl.List(pl.Int64)}), Limits())
@@ -189,7 +200,7 @@ def test_types_that_text_cannot_hold_are_refused_when_opened() -> None:
         ({"separator": '"'}, "separator and quote are both"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings: dict[str, str], problem: str) -> None:
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         Csv(**settings)
 

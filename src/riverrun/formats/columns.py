@@ -13,6 +13,7 @@ from typing import cast
 
 import polars as pl
 
+from riverrun.batch import HIDDEN_PREFIX
 from riverrun.errors import SchemaError
 from riverrun.formats.rejection import RefusedError, shown
 from riverrun.formats.timestamps import (
@@ -55,8 +56,13 @@ TextReader = Callable[[str], object]
 
 
 def check_supported(schema: Schema, format_name: str) -> None:
-    """Raises `SchemaError` for a column whose type cannot be read from text."""
+    """Raises `SchemaError` for a column whose type cannot be read from text, or whose name is ours."""
     for column in schema:
+        if column.name.startswith(HIDDEN_PREFIX):
+            raise SchemaError(
+                f"column {column.name!r}: names that begin with {HIDDEN_PREFIX!r} are kept for riverrun itself",
+                where="schema",
+            )
         if not isinstance(column.dtype, _SUPPORTED):
             raise SchemaError(
                 f"column {column.name!r} is declared {column.dtype}, which {format_name} cannot hold",

@@ -90,7 +90,9 @@ class RecordReader:
     def values(self, fields: Sequence[str], quoted: Collection[int]) -> list[object]:
         """The row. Raises `RefusedError`."""
         if len(fields) != self._width:
-            raise RefusedError("csv", f"expected {self._width} fields, found {len(fields)}")
+            raise RefusedError(
+                "csv", f"expected {self._width} fields, found {len(fields)}{_advice(fields, self._width)}"
+            )
         return [
             "" if is_text and not fields[place] and place in quoted else read(fields[place])
             for place, read, is_text in self._columns
@@ -99,6 +101,15 @@ class RecordReader:
     def is_header(self, fields: Sequence[str]) -> bool:
         """Whether a record repeats the names of the columns."""
         return len(fields) == self._width and column_names(fields) == self.layout.names
+
+
+def _advice(fields: Sequence[str], width: int) -> str:
+    """What to try when the whole record is one field that another separator would cut right."""
+    if len(fields) == 1:
+        for separator in ",;\t|":
+            if fields[0].count(separator) == width - 1:
+                return f"; to separate them by {separator!r}, use rr.Csv(separator={separator!r})"
+    return ""
 
 
 def _field_reader(column: Column, nulls: Collection[str]) -> TextReader:
