@@ -1,0 +1,74 @@
+"""Running a pipeline with its progress on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from riverrun.cli.latest import Latest
+from riverrun.cli.screen import LiveScreen, Screen, screen_for
+from riverrun.plan.nodes import Output, WindowAggregate, chain_of
+from riverrun.plan.pipeline import Pipeline
+from riverrun.runtime.real_world import RealWorld
+from riverrun.runtime.run import run_outputs
+from riverrun.runtime.summary import Summary
+
+#: A pipeline shows results of so many of its outputs on the terminal.
+SHOWN_OUTPUTS = 3
+
+
+def run_shown(
+    pipeline: Pipeline,
+    *,
+    dashboard: str | None,
+    until: str | None,
+    dead_letters: str | None,
+    world: RealWorld,
+    latest: Latest | None,
+) -> Summary:
+    """Run a pipeline to its end; the summary is printed.
+
+    Parameters
+    ----------
+    latest : keeps results of the outputs that go nowhere else, for showing; ``None``: only progress shows.
+    """
+    screen = screen_for(latest)
+    outputs = list(pipeline.outputs)
+    if latest is not None and isinstance(screen, LiveScreen):
+        outputs = [_shown(output, latest) for output in outputs[:SHOWN_OUTPUTS]] + outputs[SHOWN_OUTPUTS:]
+    try:
+        summary = run_outputs(
+            outputs,
+            name=pipeline.name,
+            dashboard=dashboard,
+            until=until,
+            dead_letters=dead_letters,
+            watcher=screen.show,
+            world=world,
+            on_dashboard=lambda url: _told(url, screen),
+        )
+    finally:
+        screen.close()
+    print(summary, file=sys.stderr, flush=True)
+    return summary
+
+
+def _shown(output: Output, latest: Latest) -> Output:
+    """An output that goes nowhere shows on the terminal."""
+    return output if output.sink is not None else replace(output, sink=latest.sink(title_of(output)))
+
+
+def title_of(output: Output) -> str:
+    """What an output's rows are, for people."""
+    for node in reversed(chain_of(output.node)):
+        if isinstance(node, WindowAggregate):
+            by = ", ".join(key.name for key in node.keys)
+            return f"by {by}, {node.window}" if by else str(node.window)
+    return output.node.label
+
+
+def _told(url: str, screen: Screen) -> None:
+    live = isinstance(screen, LiveScreen)
+    if isinstance(screen, LiveScreen):
+        screen.footer = f"dashboard: {url}   Ctrl-C stops"
+    print(f"dashboard: {url}", file=sys.stdout if live else sys.stderr, flush=True)
