@@ -1,4 +1,4 @@
-"""Runs as users start them: every row is counted from the moment it exists, and the dashboard says where it is."""
+"""Runs as users start them: every row is counted once it exists, and the dashboard says where it is."""
 
 from __future__ import annotations
 

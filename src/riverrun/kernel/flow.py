@@ -76,6 +76,8 @@ def flow_of(
         pending: list[Node] = []
         for node in chain_of(output.node):
             if id(node) in place:
+                # The nodes before it are part of a step that stands already.
+                pending = []
                 continue
             pending.append(node)
             alone = len(children[id(node)]) != 1 or id(node) in needed
