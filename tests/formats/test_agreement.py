@@ -225,7 +225,7 @@ FORMS = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     data=streams(csv_lines()),
     columns=st.sampled_from(SCHEMAS),
@@ -246,7 +246,7 @@ def test_csv_is_the_same_however_it_is_read_and_cut(
     assert_positions_are_true(data, strict)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     data=streams(json_lines()),
     columns=st.sampled_from(SCHEMAS),
@@ -326,3 +326,60 @@ def assert_positions_are_true(data: bytes, seen: decoding.Seen) -> None:
     assert positions == sorted(positions)
     for item in seen.rejected:
         assert data[item.position : item.position + item.length].startswith(item.head)
+
+
+def test_large_blocks_of_quoted_csv_agree_with_the_strict_path() -> None:
+    """Polars reads large blocks in parts; quoted newlines must not confuse it."""
+    lines = [
+        b'%d,"text with ""quotes"", commas\nand newlines %d",%d.5,%d\n' % (n, n, n, n)
+        if n % 3
+        else b"%d,plain,%d.25,\n" % (n, n)
+        for n in range(30_000)
+    ]
+    data = b"".join(lines)
+    strict = decoding.csv(data, small_bytes=NEVER)
+    assert (strict.frame.height, strict.rejected) == (30_000, ())
+    assert decoding.csv(data).same_as(strict)
+    assert decoding.csv(data, cuts=range(0, len(data), 70_001)).same_as(strict)
+
+
+def test_large_blocks_with_one_bad_record_in_a_hundred_agree_with_the_strict_path() -> None:
+    bad = [
+        b"x,A,1,1\n",
+        b"1,A,1\n",
+        b"\n",
+        b"1,A,1,1,1\n",
+        b"1,\xff,1,1\n",
+        b'1,"A,1,1\n',
+        b"1,A,1e999,1\n",
+        b"1,A,,\n",
+    ]
+    lines = [b"%d,SYM%d,%d.5,%d\n" % (n, n % 9, n, n) for n in range(30_000)]
+    for n in range(50, len(lines), 100):
+        lines[n] = bad[n // 100 % len(bad)]
+    data = b"".join(lines)
+    strict = decoding.csv(data, small_bytes=NEVER)
+    assert strict.records + strict.blank == 30_000
+    assert decoding.csv(data).same_as(strict)
+    assert decoding.csv(data, cuts=range(0, len(data), 70_001)).same_as(strict)
+
+
+def test_large_blocks_of_json_agree_with_the_strict_path() -> None:
+    bad = [
+        b'{"size":"x"}\n',
+        b"{\n",
+        b" \n",
+        b"[1]\n",
+        b'{"size":1,"size":2}\n',
+        b'{"symbol":"\\u0041"}\n',
+        b"{}\n",
+    ]
+    lines = [b'{"ts":%d,"symbol":"s:%d","price":%d.5,"size":%d}\n' % (n, n % 9, n, n) for n in range(20_000)]
+    clean = b"".join(lines)
+    for n in range(50, len(lines), 100):
+        lines[n] = bad[n // 100 % len(bad)]
+    for data in (clean, b"".join(lines)):
+        strict = decoding.json(data, small_bytes=NEVER)
+        assert strict.records + strict.blank == 20_000
+        assert decoding.json(data).same_as(strict)
+        assert decoding.json(data, cuts=range(0, len(data), 70_001)).same_as(strict)
