@@ -28,7 +28,7 @@ from riverrun.ports import Decoded, Rejected
 from riverrun.schema import Schema
 
 #: Blocks up to this size are read row by row: Polars' fixed cost (0.35 ms) is more than that.
-SMALL_BYTES = 2_048
+SMALL_BYTES = 1_024
 #: Good records of a block that are looked at to see how times are written.
 _SAMPLES = 5
 
@@ -342,8 +342,8 @@ class CsvDecoder:
     ) -> bool:
         """Read a block by columns; False when that is not possible and nothing has been done."""
         whole = not odd and len(clean) == 1
-        quoted = self._scanner.has_quote(data)
         block = JoinedBlock(data, clean, odd, self._placeholder)
+        quoted = self._scanner.has_quote(block.data)
         if whole and not self._expect_trouble:
             frame = self._columns.plain(block.data, quoted=quoted)
             if frame is None and self._learn(data, clean):
