@@ -294,9 +294,7 @@ class FixedWindows:
         return results, replace(state, emitted=self._remember(state.emitted, numbers))
 
     def _remember(self, emitted: pl.DataFrame | None, numbers: pl.DataFrame) -> pl.DataFrame:
-        if emitted is None:
-            return numbers
-        both = pl.concat([emitted, numbers])
+        both = numbers if emitted is None else pl.concat([emitted, numbers])
         return both.unique(self._by_window, keep="last", maintain_order=True)
 
     def _results(self, merged: Partials, extra: Sequence[str] = ()) -> pl.DataFrame:

@@ -8,6 +8,7 @@ All others, also those that are merely out of order, are taken together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -97,18 +98,23 @@ class SessionWindows:
         if ROW_WATERMARK not in rows.columns:
             return self._add(state, rows), NOTHING
         rows, hopeless = self._sort_out(rows, state)
-        late = [self.frame.late(hopeless, pl.col(WINDOW) + self.gap_us)] if hopeless.height else []
-        refused = [hopeless[ROW_ORDER]] if hopeless.height else []
+        late = [hopeless] if hopeless.height else []
         frames: list[pl.DataFrame] = []
         for part in _segments(rows):
             if part[BEHIND].null_count() == part.height:
                 state = self._add(state, part)
                 continue
-            state, out = self._take_one(state, part)
-            frames += out.frames
-            late += out.late
-            refused += out.refused
-        return state, Output(tuple(frames), tuple(late), tuple(refused))
+            state, out, accepted = self._take_one(state, part)
+            frames += out
+            late += [] if accepted else [part]
+        return state, self._output(frames, late)
+
+    def _output(self, frames: Sequence[pl.DataFrame], late: Sequence[pl.DataFrame]) -> Output:
+        """Results, and late rows in the order in which they came."""
+        if not late:
+            return Output(tuple(frames)) if frames else NOTHING
+        rows = pl.concat(late).sort(ROW)
+        return Output(tuple(frames), (self.frame.late(rows, pl.col(WINDOW) + self.gap_us),), (rows[ROW_ORDER],))
 
     def _sort_out(self, rows: pl.DataFrame, state: SessionState) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Mark the rows to be taken one by one (`BEHIND` not null), and part with those that no order could save."""
@@ -212,14 +218,16 @@ class SessionWindows:
             partials=merged,
         )
 
-    def _take_one(self, state: SessionState, row: pl.DataFrame) -> tuple[SessionState, Output]:
-        """One row behind the watermark, exactly as if it had come alone."""
+    def _take_one(
+        self, state: SessionState, row: pl.DataFrame
+    ) -> tuple[SessionState, list[pl.DataFrame], bool]:
+        """One row behind the watermark, exactly as if it had come alone. Returns whether it was accepted."""
         behind = row[BEHIND].item()
         frames: list[pl.DataFrame] = []
         if self.one_partition:
             state, closed = self.advance(state, behind)
             frames += closed.frames
-        taken = self._add(state, row)
+        taken = self._add(self._without_gone(state), row)
         assert taken.spans is not None
         time = row[EVENT_TIME].item()
         own = pl.all_horizontal(
@@ -230,12 +238,11 @@ class SessionWindows:
         session = taken.spans.filter(mine)
         end = session[LAST].item() + self.gap_us
         if end + self.lateness_us <= behind:
-            late = self.frame.late(row, pl.col(WINDOW) + self.gap_us)
-            return state, Output(tuple(frames), (late,), (row[ROW_ORDER],))
-        if end <= behind:
+            return state, frames, False
+        if end <= taken.watermark_us:
             taken, frame = self._put_out(taken, mine, final=True)
             frames.append(frame)
-        return taken, Output(tuple(frames))
+        return taken, frames, True
 
     # -- results out --------------------------------------------------------------------------------
 
@@ -251,8 +258,7 @@ class SessionWindows:
         if not state.spans.select(closing.any()).item():
             return state, NOTHING
         state, frame = self._put_out(state, closing, final=True)
-        gone = end + self.lateness_us <= watermark_us
-        return self._without(state, gone), Output(frames=(frame,))
+        return self._without_gone(state), Output(frames=(frame,))
 
     def early(self, state: SessionState) -> tuple[SessionState, Output]:
         if state.spans is None:
@@ -288,9 +294,11 @@ class SessionWindows:
             )
         return replace(state, spans=spans), frame
 
-    def _without(self, state: SessionState, gone: pl.Expr) -> SessionState:
-        assert state.spans is not None
-        assert state.partials is not None
+    def _without_gone(self, state: SessionState) -> SessionState:
+        """Without the sessions that no row can revise any more."""
+        gone = pl.col(LAST) + self.gap_us + self.lateness_us <= state.watermark_us
+        if state.spans is None or state.partials is None or not state.spans.select(gone.any()).item():
+            return state
         kept = state.spans.filter(~gone)
         keys = kept.select(self._by)
         partials = state.partials.map(
