@@ -59,9 +59,10 @@ check-types: $(VENV)/.ready-all
 check-imports: $(VENV)/.ready-all
 	$(BIN)/lint-imports --no-logo
 
+# Not --quiet: it hides the warnings from --strict, too, and then nothing ever fails.
 check-docs: $(VENV)/.ready-all
 	$(BIN)/python -m tools.make_reference --check
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m tools.check_docs
 
 format: $(VENV)/.ready-all ## put the code in its standard form
@@ -72,7 +73,7 @@ reference: $(VENV)/.ready-all ## write docs/reference again from the code
 	$(BIN)/python -m tools.make_reference
 
 docs: reference ## build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m tools.check_docs
 	@echo "the documentation is in site/; with search: $(BIN)/python -m http.server --directory site"
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from riverrun.component import settings_of
 from riverrun.errors import RiverrunError
+from riverrun.plan.stream import Grouped, Stream, Windowed
 from riverrun.registry import FORMATS, SINKS, SOURCES, Entry
 from tools.reference_text import (
     UndocumentedError,
@@ -67,8 +68,16 @@ def describe(name: str, thing: object, prefix: str) -> str:
         text += f"```text\n{signature(thing, prefix + name)}\n```\n\n"
     text += markdown(docstring_of(thing, prefix + name)) + "\n"
     if isinstance(thing, type) and not issubclass(thing, Exception):
-        text += "".join(_methods(name, thing))
+        # What a component does for the engine is no business of its users; its settings have their own page.
+        text += _settings_link(thing) or "".join(_methods(name, thing))
     return text
+
+
+def _settings_link(thing: type) -> str:
+    for name, entry in FORMATS.items():
+        if entry.target == f"{thing.__module__}:{thing.__name__}":
+            return f"\nIts settings: [formats](formats.md#{slug(name)}).\n"
+    return ""
 
 
 def _methods(class_name: str, thing: type) -> Iterator[str]:
@@ -94,9 +103,19 @@ def names_page(names: Mapping[str, Any]) -> str:
     for name, thing in names.items():
         if _package(thing) != "stats":
             sections[SECTIONS.get(_package(thing), "Other names")].append(describe(name, thing, "rr."))
+        if thing is Stream:
+            sections[SECTIONS["plan"]] += list(_between_group_and_results())
     body = "".join(f"## {title}\n\n" + "\n".join(items) + "\n" for title, items in sections.items() if items)
     head = "The names of `import riverrun as rr`. [Aggregates](aggregates.md) have their own page."
     return f"# Python\n\n{head}\n\n{body}"
+
+
+def _between_group_and_results() -> Iterator[str]:
+    """What `group_by` and `window` return has no name for users, but methods that they call."""
+    for chain, thing in ((".group_by(...)", Grouped), (".group_by(...).window(...)", Windowed)):
+        yield f"### `{chain}`\n\n{markdown(docstring_of(thing, thing.__name__))}\n" + "".join(
+            _methods(thing.__name__, thing)
+        )
 
 
 def aggregates_page(names: Mapping[str, Any]) -> str:

@@ -35,6 +35,7 @@ class Timestamp:
 
     @property
     def dtype(self) -> pl.Datetime:
+        """The Polars type of the column: microseconds, UTC."""
         return INSTANT
 
 
@@ -83,6 +84,7 @@ class Schema:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
         return tuple(column.name for column in self.columns)
 
     def __getitem__(self, name: str) -> Column:
