@@ -90,6 +90,8 @@ def format_duration(duration_us: int) -> str:
 
     >>> format_duration(90_000_000)
     '1m30s'
+    >>> format_duration(30 * 86_400_000_000)
+    '30d'
     >>> format_duration(0)
     '0s'
     """
@@ -98,6 +100,8 @@ def format_duration(duration_us: int) -> str:
     parts = []
     rest = duration_us
     for unit, scale in sorted(DURATION_UNITS_US.items(), key=lambda item: -item[1]):
+        if unit == "w" and rest % scale:
+            continue  # "30d" says more than "4w2d"
         count, rest = divmod(rest, scale)
         if count:
             parts.append(f"{count}{unit}")

@@ -8,7 +8,17 @@ import polars as pl
 
 from riverrun.charts.view import Correlation, View
 from riverrun.kernel.flow import Flow, Step
-from riverrun.plan.nodes import WindowAggregate
+from riverrun.plan.nodes import (
+    Cast,
+    Drop,
+    DropNulls,
+    FillNull,
+    Filter,
+    Select,
+    WindowAggregate,
+    WithColumns,
+    chain_of,
+)
 from riverrun.plan.typing import Typed
 from riverrun.stats import moments
 
@@ -32,16 +42,28 @@ def views_of(flow: Flow) -> Mapping[int, View]:
 
 
 def _view(view_id: str, step: Step) -> View:
-    node, typed = step.node, step.typed
+    typed = step.typed
     assert typed.time is not None
     numbers = _numbers(typed)
-    if not isinstance(node, WindowAggregate):
+    node = _window_of(step)
+    if node is None:
         return View(view_id, step.label, typed.time, (), numbers, windowed=False)
     keys = tuple(key.name for key in node.keys)
-    cells = _correlations(node)
+    cells = tuple(cell for cell in _correlations(node) if cell.statistic in numbers)
     shown = tuple(name for name in numbers if name not in keys and name not in {c.statistic for c in cells})
-    by = ", ".join(keys) or "everything"
-    return View(view_id, f"by {by} over {node.window}", typed.time, keys, shown, cells)
+    title = f"by {', '.join(keys)}, {node.window.words}" if keys else node.window.words
+    return View(view_id, title, typed.time, keys, shown, cells)
+
+
+def _window_of(step: Step) -> WindowAggregate | None:
+    """The window whose results a step puts out, be it after some steps that only add, change or leave out columns."""
+    for node in reversed(chain_of(step.node)):
+        if isinstance(node, WindowAggregate):
+            keys = {*(key.name for key in node.keys), "window_start"}
+            return node if keys <= set(step.typed.keys) and step.typed.time == "window_end" else None
+        if not isinstance(node, (Filter, Select, WithColumns, Drop, DropNulls, FillNull, Cast)):
+            return None
+    return None
 
 
 def _correlations(node: WindowAggregate) -> tuple[Correlation, ...]:

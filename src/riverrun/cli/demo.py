@@ -29,13 +29,19 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("name", nargs="?", choices=NAMES, default="market", help="which one (default market)")
     add_for(parser)
-    parser.add_argument("--port", type=int, metavar="PORT", help="port of the dashboard (default 8765, or the next free)")
     parser.add_argument(
-        "--no-browser", action="store_true", help="no dashboard in the browser: everything stays on the terminal"
+        "--port", type=int, metavar="PORT", help="port of the dashboard (default 8765, or the next free)"
+    )
+    parser.add_argument(
+        "--no-browser",
+        action="store_true",
+        help="no dashboard in the browser: everything stays on the terminal",
     )
     parser.add_argument("--show", action="store_true", help="print the code of its pipeline and end")
     parser.add_argument(
-        "--feed", action="store_true", help="only serve its data, at ports 9101 and on, for a pipeline of your own"
+        "--feed",
+        action="store_true",
+        help="only serve its data, at ports 9101 and on, for a pipeline of your own",
     )
 
 

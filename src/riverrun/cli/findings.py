@@ -58,7 +58,9 @@ class Findings:
     def _format(self) -> str:
         if self.format is None:
             return "a table"
-        parts = [{"csv": "CSV", "json": "JSON lines", "lines": "text lines"}.get(self.format.name, self.format.name)]
+        parts = [
+            {"csv": "CSV", "json": "JSON lines", "lines": "text lines"}.get(self.format.name, self.format.name)
+        ]
         separator = getattr(self.format, "separator", None)
         if separator:
             parts.append("separated by " + {"\t": "tabs"}.get(separator, f"{separator!r}"))
@@ -91,7 +93,11 @@ class Findings:
     def _delay(self) -> str:
         if self.delay_us is None:
             return f"until the end, {self.delay_why}"
-        idle = "" if self.idle_us is None else f"; after {format_duration(self.idle_us)} of silence windows close by the clock"
+        idle = (
+            ""
+            if self.idle_us is None
+            else f"; after {format_duration(self.idle_us)} of silence windows close by the clock"
+        )
         return f"{format_duration(self.delay_us)}, {self.delay_why}{idle}"
 
 

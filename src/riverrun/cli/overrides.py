@@ -46,7 +46,8 @@ def _column(name: str, kind: str) -> Column:
         unit = unit if bracket else "ms"
         if unit not in _UNITS:
             raise ConfigError(
-                f"a timestamp is in one of {', '.join(_UNITS)}, got {unit!r}", where=f"--schema, column {name!r}"
+                f"a timestamp is in one of {', '.join(_UNITS)}, got {unit!r}",
+                where=f"--schema, column {name!r}",
             )
         return Column(name, INSTANT, Timestamp(unit).unit, "UTC")  # type: ignore[arg-type]
     if kind not in TYPES:

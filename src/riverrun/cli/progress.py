@@ -92,7 +92,9 @@ def _totals(health: Health) -> str:
         f"{health.memory_bytes / 2**20:,.0f} MiB",
     ]
     if health.latency_ms_p50 is not None and health.latency_ms_p99 is not None:
-        parts.append(f"row in to result out {health.latency_ms_p50:.1f} ms (p99 {health.latency_ms_p99:.1f} ms)")
+        parts.append(
+            f"row in to result out {health.latency_ms_p50:.1f} ms (p99 {health.latency_ms_p99:.1f} ms)"
+        )
     if not health.running:
         parts.append("the input has ended")
     return "  ·  ".join(parts)
@@ -135,7 +137,9 @@ def _table(title: str, names: Iterable[str], rows: Iterable[Iterable[str]]) -> A
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
+    table = Table(
+        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold"
+    )
     for name in names:
         table.add_column(Text(name), justify="right", no_wrap=True, overflow="ellipsis")
     for row in rows:

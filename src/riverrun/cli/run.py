@@ -1,3 +1,67 @@
+"""The command ``riverrun run``."""
+
 from __future__ import annotations
-from typing import Any
-def add(commands: Any) -> None: ...
+
+import argparse
+
+from riverrun.cli.arguments import Commands, add_dead_letters, add_for, command
+from riverrun.cli.dashboard_options import DEFAULT, add_dashboard
+
+
+def add(commands: Commands) -> None:
+    parser = command(
+        commands,
+        "run",
+        run,
+        help="run a pipeline from a Python or TOML file",
+        description="""
+            Run the pipeline in a file, with its progress on the terminal, until its input ends, Ctrl-C or SIGTERM
+            comes, or the time is up. However it stops, what has been received is worked through first.
+
+            A Python file holds an rr.Pipeline called `pipeline`, or a list of outputs called `outputs`. A TOML
+            file declares a pipeline without Python; `riverrun run --help-toml` shows one with everything in it.
+            """,
+        examples="""
+            riverrun run pipeline.py
+            riverrun run pipeline.toml --dashboard --for 10m
+            riverrun run pipeline.py --dashboard 127.0.0.1:9000 --dead-letters bad/
+            """,
+    )
+    parser.add_argument("file", metavar="FILE", nargs="?", help="pipeline.py or pipeline.toml")
+    parser.add_argument(
+        "--help-toml", action="store_true", help="show a TOML pipeline with everything in it, and end"
+    )
+    add_dashboard(parser, default=False)
+    add_for(parser)
+    add_dead_letters(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from riverrun.errors import ConfigError
+
+    if args.help_toml:
+        from riverrun.cli import toml_pipeline
+
+        print(toml_pipeline.__doc__)
+        return 0
+    if args.file is None:
+        raise ConfigError("which file?", where="run", hint="riverrun run pipeline.py")
+    from riverrun.cli.dashboard_door import free_address
+    from riverrun.cli.latest import Latest
+    from riverrun.cli.pipeline_file import load
+    from riverrun.cli.running import run_shown
+    from riverrun.runtime.real_world import RealWorld
+
+    pipeline, world = load(args.file), RealWorld()
+    dashboard = args.dashboard
+    if dashboard == DEFAULT:
+        dashboard = free_address(DEFAULT, world)
+    run_shown(
+        pipeline,
+        dashboard=dashboard,
+        until=args.for_,
+        dead_letters=args.dead_letters,
+        world=world,
+        latest=Latest(),
+    )
+    return 0

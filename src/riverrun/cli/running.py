@@ -7,10 +7,13 @@ from dataclasses import replace
 
 from riverrun.cli.latest import Latest
 from riverrun.cli.screen import LiveScreen, Screen, screen_for
+from riverrun.cli.staying import Stay
+from riverrun.clock import parse_duration
 from riverrun.plan.nodes import Output, WindowAggregate, chain_of
 from riverrun.plan.pipeline import Pipeline
+from riverrun.runtime.health import Health
 from riverrun.runtime.real_world import RealWorld
-from riverrun.runtime.run import run_outputs
+from riverrun.runtime.run import Stop, run_outputs
 from riverrun.runtime.summary import Summary
 
 #: A pipeline shows results of so many of its outputs on the terminal.
@@ -32,9 +35,21 @@ def run_shown(
     ----------
     latest : keeps results of the outputs that go nowhere else, for showing; ``None``: only progress shows.
     """
-    screen = screen_for(latest)
+    prints = any(output.sink is not None and output.sink.url == "stdout:" for output in pipeline.outputs)
+    # A live table and a pipeline that prints would write over each other.
+    screen = screen_for(latest, terminal=False if prints else None)
+    live = isinstance(screen, LiveScreen)
+    stop = Stop()
+    deadline_us = None if until is None else world.clock.monotonic_us() + parse_duration(until, where="--for")
+    stay = Stay(stop, world, deadline_us, wanted=live and dashboard is not None)
+
+    def look(health: Health) -> None:
+        screen.show(health)
+        if not health.running:
+            stay.wait(screen)
+
     outputs = list(pipeline.outputs)
-    if latest is not None and isinstance(screen, LiveScreen):
+    if latest is not None and live:
         outputs = [_shown(output, latest) for output in outputs[:SHOWN_OUTPUTS]] + outputs[SHOWN_OUTPUTS:]
     try:
         summary = run_outputs(
@@ -43,8 +58,9 @@ def run_shown(
             dashboard=dashboard,
             until=until,
             dead_letters=dead_letters,
-            watcher=screen.show,
+            watcher=look,
             world=world,
+            stop=stop,
             on_dashboard=lambda url: _told(url, screen),
         )
     finally:
@@ -63,7 +79,7 @@ def title_of(output: Output) -> str:
     for node in reversed(chain_of(output.node)):
         if isinstance(node, WindowAggregate):
             by = ", ".join(key.name for key in node.keys)
-            return f"by {by}, {node.window}" if by else str(node.window)
+            return f"by {by}, {node.window.words}" if by else node.window.words
     return output.node.label
 
 

@@ -37,9 +37,7 @@ class Sample:
     complete: bool
 
 
-def wait_for_rows(
-    pump: Pump, world: World, say: Callable[[str], None], deadline_us: int | None
-) -> bool:
+def wait_for_rows(pump: Pump, world: World, say: Callable[[str], None], deadline_us: int | None) -> bool:
     """Receive until format and schema are known. Returns false when `deadline_us` (monotonic) came first.
 
     Parameters

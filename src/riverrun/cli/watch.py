@@ -30,12 +30,18 @@ def add(commands: Commands) -> None:
             """,
     )
     parser.add_argument(
-        "url", metavar="URL", help="tcp://host:port, unix:path, stdin:, a file, ...; `riverrun sources` lists them"
+        "url",
+        metavar="URL",
+        help="tcp://host:port, unix:path, stdin:, a file, ...; `riverrun sources` lists them",
     )
     parser.add_argument("--by", metavar="COLUMNS", type=names, help='keys, such as symbol,venue; "-": no keys')
     parser.add_argument("--window", metavar="TIME", type=duration, help="length of a window, such as 10s")
-    parser.add_argument("--time", metavar="COLUMN", help="column of the event time; arrival: the time of arrival")
-    parser.add_argument("--columns", metavar="COLUMNS", type=names, help="numeric columns to look at, such as x,y")
+    parser.add_argument(
+        "--time", metavar="COLUMN", help="column of the event time; arrival: the time of arrival"
+    )
+    parser.add_argument(
+        "--columns", metavar="COLUMNS", type=names, help="numeric columns to look at, such as x,y"
+    )
     parser.add_argument("--format", metavar="NAME", help="csv, json or lines; found out when left out")
     parser.add_argument(
         "--names", metavar="COLUMNS", type=names, help="names for the columns of a CSV without a header"
@@ -47,7 +53,10 @@ def add(commands: Commands) -> None:
         "timestamp[s|ms|us|ns])",
     )
     parser.add_argument(
-        "--delay", metavar="TIME", type=duration, help="how far out of order rows may be; told from the first rows"
+        "--delay",
+        metavar="TIME",
+        type=duration,
+        help="how far out of order rows may be; told from the first rows",
     )
     parser.add_argument(
         "--lateness",

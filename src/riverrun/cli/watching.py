@@ -14,8 +14,8 @@ from riverrun.cli.findings import Findings
 from riverrun.cli.latest import FinalOnly, Latest
 from riverrun.cli.scout import Sample, interruptible, sample_of, wait_for_rows
 from riverrun.cli.screen import LiveScreen, Screen, screen_for
-from riverrun.cli.staying import Stay
 from riverrun.cli.statistics import chosen_columns, statistics
+from riverrun.cli.staying import Stay
 from riverrun.clock import format_duration, parse_duration
 from riverrun.errors import ConfigError
 from riverrun.limits import Limits
@@ -149,7 +149,13 @@ def decide(args: argparse.Namespace, pump: Pump, types: dict[str, Any], *, now_u
     limits, ahead = _limits(found, live=live, now_us=now_us)
     # The plan names its time column; the schema is fixed by now.
     node = replace(
-        pump.read, time=schema.time, delay_us=delay_us, idle_us=idle_us, schema=schema, format=pump.format, limits=limits
+        pump.read,
+        time=schema.time,
+        delay_us=delay_us,
+        idle_us=idle_us,
+        schema=schema,
+        format=pump.format,
+        limits=limits,
     )
     notes = [*ahead, *_notes(sample)]
     findings = Findings(
@@ -165,7 +171,11 @@ def decide(args: argparse.Namespace, pump: Pump, types: dict[str, Any], *, now_u
         delay_why,
         idle_us,
         tuple(notes),
-        frozenset(name for name in ("format", "schema", "time", "by", "columns", "window", "delay") if getattr(args, name)),
+        frozenset(
+            name
+            for name in ("format", "schema", "time", "by", "columns", "window", "delay")
+            if getattr(args, name)
+        ),
     )
     results = (
         Stream(node)
@@ -256,7 +266,9 @@ def _on_dashboard(screen: Screen) -> Callable[[str], None]:
     def told(url: str) -> None:
         if isinstance(screen, LiveScreen):
             screen.footer = f"dashboard: {url}   Ctrl-C stops"
-        print(f"dashboard: {url}", file=sys.stdout if isinstance(screen, LiveScreen) else sys.stderr, flush=True)
+        print(
+            f"dashboard: {url}", file=sys.stdout if isinstance(screen, LiveScreen) else sys.stderr, flush=True
+        )
 
     return told
 

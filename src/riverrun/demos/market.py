@@ -55,13 +55,10 @@ def build(prices_url: str, returns_url: str) -> rr.Pipeline:
             close=rr.last("close"),
             vwap=rr.weighted_mean("close", "volume"),
             mean_return=rr.mean("ret"),
-            daily_sd=rr.std("ret", ddof=1),
+            volatility=rr.std(pl.col("ret") * TRADING_DAYS**0.5, ddof=1),
             worst_day=rr.min("ret"),
             best_day=rr.max("ret"),
-            days=rr.count(),
         )
-        .with_columns(volatility=pl.col("daily_sd") * TRADING_DAYS**0.5)
-        .drop("daily_sd")
     )
 
     # One row a day with the returns of all stocks side by side, in percent: pairs need that.
@@ -75,10 +72,16 @@ def build(prices_url: str, returns_url: str) -> rr.Pipeline:
         name="returns",
     )
     pairs = list(combinations(STOCKS, 2))
-    together = returns.drop_nulls().group_by().window(rr.hopping("60d", every="5d"))
-    correlations = together.agg(**{f"corr_{x}_{y}": rr.corr(x, y) for x, y in pairs})
-    covariances = together.agg(**{f"cov_{x}_{y}": rr.cov(x, y, ddof=1) for x, y in pairs})
-    return rr.Pipeline("market", [per_stock, correlations, covariances])
+    together = (
+        returns.drop_nulls()
+        .group_by()
+        .window(rr.hopping("60d", every="5d"))
+        .agg(
+            **{f"corr_{x}_{y}": rr.corr(x, y) for x, y in pairs},
+            **{f"cov_{x}_{y}": rr.cov(x, y, ddof=1) for x, y in pairs},
+        )
+    )
+    return rr.Pipeline("market", [per_stock, together])
 
 
 pipeline = build("tcp://127.0.0.1:9101", "tcp://127.0.0.1:9102")

@@ -29,6 +29,12 @@ class Hopping:
     def tumbling(self) -> bool:
         return self.size_us == self.every_us
 
+    @property
+    def words(self) -> str:
+        """For people: headings of the dashboard and the terminal."""
+        size = f"windows of {format_duration(self.size_us)}"
+        return size if self.tumbling else f"{size} every {format_duration(self.every_us)}"
+
     def __str__(self) -> str:
         size, every = format_duration(self.size_us), format_duration(self.every_us)
         offset = f", offset={format_duration(self.offset_us)!r}" if self.offset_us else ""
@@ -40,6 +46,11 @@ class Session:
     """Rows of one key that are less than `gap_us` apart from the next."""
 
     gap_us: int
+
+    @property
+    def words(self) -> str:
+        """For people: headings of the dashboard and the terminal."""
+        return f"sessions with gaps under {format_duration(self.gap_us)}"
 
     def __str__(self) -> str:
         return f"session({format_duration(self.gap_us)!r})"
