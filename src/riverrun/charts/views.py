@@ -27,7 +27,7 @@ BOOKKEEPING = ("window_start", "window_end", "revision", "final")
 
 
 def views_of(flow: Flow) -> Mapping[int, View]:
-    """A view for each output whose rows can be drawn, by the output's position; the same rows are shown once."""
+    """A view for each output whose rows can be drawn, by the output's position; equal ones show once."""
     views: dict[int, View] = {}
     seen: set[int] = set()
     for number, (_, at) in enumerate(flow.outputs):
@@ -56,7 +56,7 @@ def _view(view_id: str, step: Step) -> View:
 
 
 def _window_of(step: Step) -> WindowAggregate | None:
-    """The window whose results a step puts out, be it after some steps that only add, change or leave out columns."""
+    """The window whose results a step puts out, also after steps that change columns or leave rows out."""
     for node in reversed(chain_of(step.node)):
         if isinstance(node, WindowAggregate):
             keys = {*(key.name for key in node.keys), "window_start"}

@@ -32,7 +32,7 @@ def command(
 
 
 def duration(text: str) -> str:
-    """A duration, checked while the arguments are read. Raises ``ArgumentTypeError`` that says how one is written."""
+    """A duration, checked early. Raises ``ArgumentTypeError`` that says how one is written."""
     from riverrun.clock import parse_duration
     from riverrun.errors import ConfigError
 

@@ -15,9 +15,10 @@ def add(commands: Commands) -> None:
         run,
         help="look over a pipeline without connecting to anything",
         description="""
-            Load a pipeline, check every step that can be checked without data (names and types of columns where
-            the schema is declared, windows, aggregates, outputs), and explain what it does. Nothing is connected,
-            read or written. Exit code 0: nothing wrong was found; 1: something was, and standard error says what.
+            Load a pipeline, check every step that can be checked without data (names and types of columns
+            where the schema is declared, windows, aggregates, outputs), and explain what it does. Nothing is
+            connected, read or written. Exit code 0: nothing wrong was found; 1: something was, and standard
+            error says what.
             """,
         examples="""
             riverrun check pipeline.py
@@ -54,8 +55,6 @@ def run(args: argparse.Namespace) -> int:
     print(told)
     print()
     for url in open_ends:
-        print(
-            f"not checked: columns of {url}, whose schema is found out when it runs (declare schema= to check them)"
-        )
+        print(f"not checked: columns of {url}, found out when it runs (declare schema= to check them)")
     print(f"ok: {pipeline.name}, {len(pipeline.outputs)} output{'s' if len(pipeline.outputs) != 1 else ''}")
     return 0

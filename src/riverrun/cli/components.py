@@ -1,4 +1,4 @@
-"""The commands ``riverrun sources``, ``sinks``, ``formats`` and ``aggregates``: the reference, from the code."""
+"""The commands ``sources``, ``sinks``, ``formats`` and ``aggregates``: the reference, from the code."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
         help="see whether this machine has all that riverrun needs",
         description="""
             Look at Python, packages, terminal, ports, clock and limits, and run a small pipeline over a real
-            socket of this machine from end to end. Exit code 0: all that is needed is there; 1: something is not.
+            socket of this machine from end to end. Exit code 0: all that is needed is there; 1: it is not.
             """,
         examples="""
             riverrun doctor

@@ -1,8 +1,8 @@
 """Expressions as text, for pipelines without Python: read as a formula, never run as code.
 
-The text is Python's grammar for formulas, of which only these parts are taken: column names (``col("odd name")``
-for others), numbers, texts, True, False, None; ``+ - * / // % **``; comparisons, also chained, ``in [...]``,
-``is None``; ``and or not``; ``a if condition else b``; and the functions in `FUNCTIONS`.
+The text is Python's grammar for formulas, of which only these parts are taken: column names
+(``col("odd name")`` for others), numbers, texts, True, False, None; ``+ - * / // % **``; comparisons, also
+chained, ``in [...]``, ``is None``; ``and or not``; ``a if condition else b``; and the functions in `FUNCTIONS`.
 """
 
 from __future__ import annotations
@@ -174,5 +174,5 @@ class _Reader:
         return PlanError(
             f"cannot take {part!r} in {self._text!r}: {why}",
             where=self._where,
-            hint="names, numbers, texts, + - * /, comparisons, and/or/not, in [...], is None, or a Python pipeline",
+            hint="names, numbers, texts, + - * /, comparisons, and/or/not, in [...], is None; or use Python",
         )

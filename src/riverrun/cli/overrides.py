@@ -28,7 +28,7 @@ ARRIVAL = "arrival"
 
 
 def declared_types(text: str) -> dict[str, Column]:
-    """The columns of ``"ts:timestamp[ms],price:float"``. Raises `ConfigError` that names the part that is wrong."""
+    """The columns of ``"ts:timestamp[ms],price:float"``. Raises `ConfigError` that names what is wrong."""
     columns = {}
     for part in filter(None, (item.strip() for item in text.split(","))):
         name, colon, kind = part.rpartition(":")
@@ -94,13 +94,13 @@ def _as_instant(column: Column, sample: Sample) -> Column:
         raise SchemaError(
             f"the values of {column.name!r} are {column.dtype}, which does not say when",
             where="--time",
-            hint="times are RFC 3339 text such as 2024-01-02T03:04:05Z, or numbers since 1970; or --time arrival",
+            hint="times are RFC 3339 text such as 2024-01-02T03:04:05Z, or numbers since 1970; --time arrival",
         )
     value = sample.frame[column.name].drop_nulls().median()
     unit = likely_unit(float(value)) if isinstance(value, (int, float)) else None
     if unit is None:
         raise SchemaError(
-            f"the numbers of {column.name!r} (such as {value}) are no times between 1990 and 2100 in any unit",
+            f"the numbers of {column.name!r} (as {value!s}) are no times between 1990 and 2100 in any unit",
             where="--time",
             hint=f'--schema "{column.name}:timestamp[ms]" says the unit; --time arrival goes by the clock',
         )

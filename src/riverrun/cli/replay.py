@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
         help="feed the lines of a file into a socket, at their own or another pace",
         description="""
             Send the lines of a file, unchanged, as fast as their times say, or faster. To tcp:// and unix: it
-            connects; at tcp+listen:// and unix+listen: it waits until somebody connects and then begins, and every
+            connects; at tcp+listen:// and unix+listen: it waits until somebody connects and then begins; every
             reader gets the header of a CSV first. Compressed files (.gz) are unpacked on the way.
             """,
         examples="""

@@ -1,4 +1,4 @@
-"""What shows on the terminal while a pipeline runs: a live table for people, plain lines for everything else."""
+"""What shows on the terminal while a pipeline runs: a live table for people, else plain lines."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Stay:
     wanted: bool
 
     def wait(self, screen: Screen) -> None:
-        """Return when Ctrl-C or SIGTERM comes, or the time is up; at once after any other end than that of the input."""
+        """Return when Ctrl-C or SIGTERM comes, or the time is up; at once unless the input itself has ended."""
         if not self.wanted or self.stop.reason != "end of input":
             return
         if isinstance(screen, LiveScreen):

@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
             and show live statistics per key and window on the terminal and on a dashboard. All that was found
             out is printed, with the option that changes it.
 
-            Piped into a program, results are CSV on standard output, and everything else goes to standard error.
+            Piped into a program, results are CSV on standard output, all else goes to standard error.
             """,
         examples="""
             riverrun watch tcp://localhost:9999

@@ -225,7 +225,7 @@ def _idle(args: argparse.Namespace, schema: Schema, *, live: bool) -> int | None
 
 
 def _limits(found: pace.Pace, *, live: bool, now_us: int) -> tuple[Limits, list[str]]:
-    """A feed that lies ahead of the clock as a whole is in another time zone, or replayed: let it in, and say so."""
+    """A feed that lies ahead of the clock as a whole is in another zone, or replayed: let it in, and say so."""
     if not live or found.newest_us is None or found.newest_us <= now_us + FUTURE_US:
         return Limits(), []
     ahead = format_duration((found.newest_us - now_us) // pace.MINUTE * pace.MINUTE)

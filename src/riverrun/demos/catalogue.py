@@ -60,7 +60,7 @@ DEMOS = {
         "ward",
         "ward.py",
         (
-            "two real pulse recordings, 117 and 100 samples a second at their true rate, over a real TCP socket:",
+            "two real pulse recordings at their true rate (117 and 100 samples a second), over real TCP:",
             "level, spread, swing and contact of each sensor over two seconds.",
         ),
     ),

@@ -127,7 +127,7 @@ class Feeder:
         self.sent = 0
         self.stopping = threading.Event()
 
-    def run(self, tell: Callable[[int], None] = lambda sent: None) -> None:
+    def run(self, tell: Callable[[int], None] = lambda _sent: None) -> None:
         """Send everything; returns at the end of the lines or after `stop`.
 
         Parameters

@@ -1,6 +1,6 @@
 """Two pulse sensors at a bedside, live and at their true rate: level, spread, signal quality.
 
-The feed replays two real recordings (photoplethysmograms of 117 and 100 samples a second, raw values of a 10-bit
+The feed replays two real recordings (photoplethysmograms, 117 and 100 samples a second, raw values of a 10-bit
 converter), with times shifted to now, and begins again when they end. A sensor without contact reads 0.
 
 To play with this file:
@@ -41,7 +41,6 @@ def build(samples_url: str) -> rr.Pipeline:
             highest=rr.max("signal"),
             swing=rr.range("signal"),
             contact_percent=rr.mean("contact"),
-            samples_per_s=rr.rate(),
         )
     )
     return rr.Pipeline("ward", [per_patient])
