@@ -17,15 +17,15 @@ import polars as pl
 from riverrun.batch import ROW_ORDER, ROW_WATERMARK
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.prefix import prefixes
-from riverrun.kernel.runs import Runs, concat
+from riverrun.kernel.runs import END, Runs, concat, within
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.partials import EVENT_TIME
 from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
 from riverrun.windows.assign import (
     PANE,
     WINDOW,
+    first_pane_needed,
     first_window_end,
-    last_window_end,
     pane_start,
     pane_start_of,
     window_starts,
@@ -39,8 +39,18 @@ RANK = "__p_rank"
 BEHIND = "__p_behind"
 ROW = "__p_row"
 
+#: There are many keys when so many groups or more come of as many rows.
+MANY_KEYS_SHARE = 4
+
 #: Batches that touch at most so many panes, in order, are taken a pane at a time.
 FEW_PANES = 4
+
+
+#: Rows gathered before they are aggregated: many small batches cost as much as one large one.
+BUFFER_ROWS = 32_768
+
+#: The same when aggregating hardly makes rows fewer, because there are about as many keys.
+BUFFER_ROWS_MANY_KEYS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,9 @@ class FixedState:
 
     Parameters
     ----------
+    buffer : rows that are not yet aggregated; see `FixedWindows.step`.
+    buffer_rows, buffer_first_us : how many they are, and the earliest event time among them.
+    buffer_limit : how many rows are gathered before they are aggregated.
     panes : partials by pane and key.
     extras : partials by window and key, of rows that count for some windows of their pane only.
     pending : partials of single rows, by window, key and place, that revise windows not yet put out.
@@ -58,6 +71,10 @@ class FixedState:
     folded : how many groups went beyond `max_keys`.
     """
 
+    buffer: tuple[pl.DataFrame, ...] = ()
+    buffer_rows: int = 0
+    buffer_first_us: int | None = None
+    buffer_limit: int = BUFFER_ROWS
     panes: Runs = Runs()
     extras: Runs = Runs()
     pending: tuple[Partials, ...] = ()
@@ -95,6 +112,7 @@ class FixedWindows:
         self.lateness_us = lateness_us
         self.early_results = early_results
         self.max_keys = max_keys
+        self._read = list(dict.fromkeys([*frame.keys, EVENT_TIME, *program.roots]))
         self._by_pane = [PANE, *frame.keys]
         self._by_window = [WINDOW, *frame.keys]
 
@@ -102,30 +120,61 @@ class FixedWindows:
         return FixedState()
 
     def rows(self, state: FixedState) -> int:
-        return state.panes.rows + state.extras.rows
+        return state.buffer_rows + state.panes.rows + state.extras.rows
 
     # -- rows in ------------------------------------------------------------------------------------
 
     def step(self, state: FixedState, frame: pl.DataFrame) -> tuple[FixedState, Output]:
+        """Take in rows. They are gathered, and aggregated when they are many or a window is about to close."""
         rows = self.frame.ready(frame)
         out = NOTHING
         if ROW_WATERMARK in rows.columns:
             rows, state, out = self._behind(rows, state)
         if rows.height:
-            state = self._add_rows(rows, state)
+            state = self._gather(rows, state)
+        if state.buffer_rows >= state.buffer_limit or self.early_results:
+            state = self._absorb(state)
         return state, out
 
-    def _add_rows(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
+    def _gather(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
+        first = _minimum(rows[EVENT_TIME])
+        assert first is not None
+        known = state.buffer_first_us
+        return replace(
+            state,
+            buffer=(*state.buffer, rows[self._read]),
+            buffer_rows=state.buffer_rows + rows.height,
+            buffer_first_us=first if known is None else min(first, known),
+        )
+
+    def _absorb(self, state: FixedState) -> FixedState:
+        """Aggregate the rows that were gathered."""
+        rows = concat(state.buffer)
+        if rows is None:
+            return state
+        groups = 0
         for piece, pane in self._pieces(rows):
             partials, references = self._pane_partials(piece, pane, state.references)
-            panes, folded = state.panes.added(partials, self.program, self._by_pane).bounded(
-                self.program, PANE, self.frame.keys, self.max_keys
-            )
+            groups += partials.rows
             changed = self._changed_by(partials, state) if self.early_results else state.changed
-            state = replace(
-                state, panes=panes, references=references, changed=changed, folded=state.folded + folded
-            )
-        return state
+            panes = state.panes.added(partials, self.program, self._by_pane)
+            state = replace(state, panes=panes, references=references, changed=changed)
+        many = groups * MANY_KEYS_SHARE > rows.height > BUFFER_ROWS // 2
+        state = replace(
+            state,
+            buffer=(),
+            buffer_rows=0,
+            buffer_first_us=None,
+            buffer_limit=BUFFER_ROWS_MANY_KEYS if many else BUFFER_ROWS,
+        )
+        return self._bounded(state, slack=2)
+
+    def _bounded(self, state: FixedState, slack: int) -> FixedState:
+        """Fold keys beyond `max_keys`; with `slack`, only once there are so many times more rows of partials."""
+        if state.panes.rows <= slack * self.max_keys:
+            return state
+        panes, folded = state.panes.bounded(self.program, PANE, self.frame.keys, self.max_keys)
+        return replace(state, panes=panes, folded=state.folded + folded)
 
     def _pieces(self, rows: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, int | None]]:
         """The rows of each pane apart, when there are few and in order; else all together (``None``).
@@ -159,7 +208,7 @@ class FixedWindows:
         return partials.map(lambda f: f.insert_column(0, column.new_from_index(0, f.height))), references
 
     def _changed_by(self, partials: Partials, state: FixedState) -> tuple[pl.DataFrame, ...]:
-        touched = self._to_windows(partials.wide.select(self._by_pane), BEFORE_TIME, None)
+        touched = self._to_windows(partials.wide[self._by_pane], BEFORE_TIME, END)
         open_ones = touched.filter(pl.col(WINDOW) + self.window.size_us > state.watermark_us)
         return (*state.changed, open_ones.select(self._by_window).unique(maintain_order=True))
 
@@ -220,6 +269,8 @@ class FixedWindows:
             return state.watermark_us
         starts += [_minimum(run.partials.wide[WINDOW]) for run in state.extras.items]
         panes = [_minimum(run.partials.wide[PANE]) for run in state.panes.items]
+        if state.buffer_first_us is not None:
+            panes.append(pane_start_of(state.buffer_first_us, self.window))
         # The earliest window that may hold the pane's first instant.
         starts += [None if p is None else p - (p - offset) % every - (size - 1) // every * every for p in panes]
         earliest = min((start + size for start in starts if start is not None), default=None)
@@ -230,9 +281,10 @@ class FixedWindows:
     def advance(self, state: FixedState, watermark_us: int) -> tuple[FixedState, Output]:
         due = self.next_close_us(state)
         after_us, upto_us = state.watermark_us, max(state.watermark_us, watermark_us)
-        state = replace(state, watermark_us=upto_us)
         if due is None or upto_us < due:
-            return state, NOTHING
+            return replace(state, watermark_us=upto_us), NOTHING
+        state = self._bounded(self._absorb(state), slack=1)
+        state = replace(state, watermark_us=upto_us)
         frames = []
         results = self._close(state, after_us, upto_us)
         if results is not None:
@@ -249,12 +301,13 @@ class FixedWindows:
 
     def _close(self, state: FixedState, after_us: int, upto_us: int) -> Partials | None:
         """The merged partials of all windows with ``after < end <= upto``, by window end and first appearance."""
+        after, upto = after_us - self.window.size_us + 1, upto_us - self.window.size_us + 1
+        oldest = after if self.window.tumbling else BEFORE_TIME
         parts = [
-            partials.map(lambda f: self._to_windows(f, after_us, upto_us))
-            for partials in state.panes.where(pl.col(PANE) + self.window.pane_us <= upto_us)
+            partials.map(lambda f: self._to_windows(f, after, upto))
+            for partials in state.panes.within(PANE, oldest, upto_us - self.window.pane_us + 1)
         ]
-        end = pl.col(WINDOW) + self.window.size_us
-        parts += state.extras.where((end > after_us) & (end <= upto_us))
+        parts += state.extras.within(WINDOW, after, upto)
         return self._merged_windows([part for part in parts if part.rows])
 
     def _merged_windows(self, parts: Sequence[Partials]) -> Partials | None:
@@ -263,19 +316,20 @@ class FixedWindows:
         # A single run over tumbling windows holds every group once.
         once = len(parts) == 1 and self.window.tumbling
         merged = parts[0] if once else self.program.merge(parts, self._by_window)
-        return Partials(merged.wide.sort(WINDOW, maintain_order=True), merged.long)
+        first, last = _extent(merged.wide[WINDOW])
+        wide = merged.wide if first == last else merged.wide.sort(WINDOW, maintain_order=True)
+        return Partials(wide, merged.long)
 
-    def _to_windows(self, frame: pl.DataFrame, after_us: int, upto_us: int | None) -> pl.DataFrame:
-        """Rows of panes once for each window that they belong to and that ends within the bounds."""
+    def _to_windows(self, frame: pl.DataFrame, first_us: int, behind_us: int) -> pl.DataFrame:
+        """Rows of panes once for each window that they belong to and that starts in ``[first, behind)``."""
         if self.window.tumbling:
-            windows = frame.rename({PANE: WINDOW})
+            windows = frame.clone()
+            windows.columns = [WINDOW if name == PANE else name for name in frame.columns]
         else:
             starts = window_starts(pl.col(PANE), self.window).alias(WINDOW)
             windows = frame.with_columns(starts).drop(PANE).explode(WINDOW)
             windows = windows.filter(pl.col(WINDOW).is_not_null()).select(WINDOW, pl.exclude(WINDOW))
-        end = pl.col(WINDOW) + self.window.size_us
-        inside = end > after_us if upto_us is None else (end > after_us) & (end <= upto_us)
-        return windows.filter(inside)
+        return within(windows, WINDOW, first_us, behind_us)
 
     def _numbered(self, merged: Partials, state: FixedState, *, final: bool) -> tuple[pl.DataFrame, FixedState]:
         """Results of merged partials, with the next revision number of each, and the state that knows of it."""
@@ -342,10 +396,9 @@ class FixedWindows:
     def _base_of(self, windows: pl.DataFrame, state: FixedState) -> Partials | None:
         """What the given windows hold by now."""
         first, last = _extent(windows[WINDOW])
-        near = (pl.col(PANE) >= first) & (pl.col(PANE) < last + self.window.size_us)
         parts = [
-            partials.map(lambda f: self._in_windows(self._to_windows(f, BEFORE_TIME, None), windows))
-            for partials in state.panes.where(near)
+            partials.map(lambda f: self._in_windows(self._to_windows(f, BEFORE_TIME, END), windows))
+            for partials in state.panes.within(PANE, first, last + self.window.size_us)
         ]
         parts += state.extras.semi_join(windows, self._by_window)
         return self._merged_windows([part for part in parts if part.rows])
@@ -372,11 +425,11 @@ class FixedWindows:
         gone_by = state.watermark_us - self.lateness_us
         emitted = state.emitted
         if emitted is not None:
-            emitted = emitted.filter(pl.col(WINDOW) + self.window.size_us > gone_by)
+            emitted = within(emitted, WINDOW, gone_by - self.window.size_us + 1, END)
         return replace(
             state,
-            panes=state.panes.without(last_window_end(pl.col(PANE), self.window) <= gone_by),
-            extras=state.extras.without(pl.col(WINDOW) + self.window.size_us <= gone_by),
+            panes=state.panes.since(PANE, first_pane_needed(gone_by, self.window)),
+            extras=state.extras.since(WINDOW, gone_by - self.window.size_us + 1),
             emitted=emitted,
         )
 

@@ -12,6 +12,9 @@ from riverrun.stats.program import Partials, Program
 #: So many runs of one level make one run of the next.
 FANOUT = 8
 
+#: After every instant.
+END = 2**63 - 1
+
 #: What keys beyond the limit are folded into, when they are text; others become null.
 OTHER = "__other__"
 
@@ -44,9 +47,9 @@ class Runs:
             items[-FANOUT:] = [Run(merged, items[-1].level + 1)]
         return Runs(tuple(items))
 
-    def where(self, keep: pl.Expr) -> list[Partials]:
-        """The rows of every run that fulfil a condition on the grouping columns; empty runs are left out."""
-        kept = (run.partials.map(lambda frame: frame.filter(keep)) for run in self.items)
+    def within(self, column: str, low: int, high: int) -> list[Partials]:
+        """The rows of every run with ``low <= column < high``; empty runs are left out."""
+        kept = (run.partials.map(lambda frame: within(frame, column, low, high)) for run in self.items)
         return [partials for partials in kept if partials.rows]
 
     def semi_join(self, keys: pl.DataFrame, on: Sequence[str]) -> list[Partials]:
@@ -57,9 +60,12 @@ class Runs:
         )
         return [partials for partials in kept if partials.rows]
 
-    def without(self, drop: pl.Expr) -> Runs:
-        """Without the rows that fulfil a condition on the grouping columns."""
-        kept = (Run(run.partials.map(lambda frame: frame.filter(~drop)), run.level) for run in self.items)
+    def since(self, column: str, low: int) -> Runs:
+        """Only the rows with ``column >= low``."""
+        kept = (
+            Run(run.partials.map(lambda frame: within(frame, column, low, END)), run.level)
+            for run in self.items
+        )
         return Runs(tuple(run for run in kept if run.partials.rows))
 
     def bounded(self, program: Program, period: str, keys: Sequence[str], max_keys: int) -> tuple[Runs, int]:
@@ -94,6 +100,18 @@ class Runs:
 
 def _other(dtype: pl.DataType) -> pl.Expr:
     return pl.lit(OTHER) if dtype == pl.String else pl.lit(None, dtype=dtype)
+
+
+def within(frame: pl.DataFrame, column: str, low: int, high: int) -> pl.DataFrame:
+    """The rows with ``low <= column < high``. All or none of them is the common case, and costs nothing."""
+    first, last = frame[column].min(), frame[column].max()
+    if not isinstance(first, int) or not isinstance(last, int):
+        return frame
+    if low <= first and last < high:
+        return frame
+    if last < low or first >= high:
+        return frame[:0]
+    return frame.filter((pl.col(column) >= low) & (pl.col(column) < high))
 
 
 def concat(frames: Iterable[pl.DataFrame]) -> pl.DataFrame | None:

@@ -24,7 +24,7 @@ HEAD_BYTES = 64 * 1024
 HEAD_US = 300_000
 
 #: Bytes decoded in one go when the engine is behind: large blocks are cheaper for each row.
-BLOCK_BYTES = 2 * 1024 * 1024
+BLOCK_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

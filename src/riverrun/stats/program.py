@@ -135,6 +135,8 @@ class Program:
             item: input_dtype(item, empty, where="agg")
             for item in dict.fromkeys([*self.inputs, *(i for a in aggregates.values() for i in a.inputs)])
         }
+        #: The columns of the rows that the aggregates read.
+        self.roots = tuple(dict.fromkeys(name for item in self.inputs for name in item.expr.meta.root_names()))
         self._columns = {item: self._column_of(item) for item in self.inputs}
         self._computed = [
             item.typed(self.dtypes[item]).alias(name)
@@ -210,28 +212,55 @@ class Program:
         self, ready: pl.DataFrame, by: Sequence[str], complete: frozenset[Input]
     ) -> pl.DataFrame:
         """Wide partials about the mean of each group, for groups on levels far apart."""
-        means = []
-        for item, name in self._reference_columns.items():
-            mean = pl.col(self._columns[item]).mean()
-            means.append(pl.when(mean.is_finite()).then(mean).otherwise(0.0).over(by).alias(name))
-        shifts = [
-            (pl.col(self._columns[item]) - pl.col(self._reference_columns[item])).alias(name)
-            for item, name in self._shifted_columns.items()
-        ]
+        means, shifts = [], []
+        for item, (column, reference, value) in self._centred(complete).items():
+            mean = value.mean()
+            means.append(pl.when(mean.is_finite()).then(mean).otherwise(0.0).over(by).alias(reference))
+            shifts.append((pl.col(self._columns[item[1]]) - pl.col(reference)).alias(column))
         recipe = self._recipe(complete, common=False)
         rows = ready.lazy().with_columns(means).with_columns(shifts)
         wide = recipe.grouped(rows, by, ready.height, resorted=ARRIVAL in ready.columns)
         return recipe.completed(wide, by)
 
+    def _centred(self, complete: frozenset[Input]) -> dict[tuple[str, Input], tuple[str, str, pl.Expr]]:
+        """By partial and input: the names of x − r and of r, and the values whose mean r is.
+
+        A partial of several inputs counts only rows in which none is null. Their mean may be far from that of
+        all values, so it gets a reference of its own; where nothing is null, one is shared by all partials.
+        """
+        found = {}
+        for partial in self.wide:
+            apart = len(partial.shifted) > 1 and not complete.issuperset(partial.shifted)
+            for item in partial.shifted:
+                value = pl.col(self._columns[item])
+                if apart:
+                    names = [self._columns[other] for other in partial.shifted]
+                    short = f"{partial.name}_{item.short}"
+                    paired = pl.when(pl.all_horizontal(pl.col(name).is_not_null() for name in names)).then(value)
+                    made = (f"{PARTIAL_PREFIX}sh_{short}", f"{PARTIAL_PREFIX}ref_{short}", paired)
+                    found[partial.name, item] = made
+                else:
+                    found["", item] = (self._shifted_columns[item], self._reference_columns[item], value)
+        return found
+
+    def _own_rows(self, partial: WidePartial, complete: frozenset[Input], *, common: bool) -> Rows:
+        """Where the inputs of a partial stand."""
+        if not partial.shifted:
+            return Rows(self._columns, self._reference_columns, complete)
+        columns, references = {**self._columns, **self._shifted_columns}, dict(self._reference_columns)
+        centred = {} if common else self._centred(complete)
+        for item in partial.shifted:
+            if (partial.name, item) in centred:
+                columns[item], references[item], _ = centred[partial.name, item]
+        return Rows(columns, references, complete)
+
     def _recipe(self, complete: frozenset[Input], *, common: bool) -> _Recipe:
         made = self._recipes.get((complete, common))
         if made is None:
-            plain = Rows(self._columns, self._reference_columns, complete)
-            shifted = Rows({**self._columns, **self._shifted_columns}, self._reference_columns, complete)
             expressions = {
                 partial.column(part): expr
                 for partial in self.wide
-                for part, expr in partial.of_rows(shifted if partial.shifted else plain).items()
+                for part, expr in partial.of_rows(self._own_rows(partial, complete, common=common)).items()
             }
             literals = {}
             if common:
@@ -247,10 +276,14 @@ class Program:
         """Whether some group lies so far off the common references that digits were lost."""
         for names in self._spreads:
             n, mean, m2 = (wide[name] for name in names)
-            far = n * mean * mean > FAR_SIGMAS * FAR_SIGMAS * m2
-            if not far.any():
+            off, spread = n * mean * mean, m2 * (FAR_SIGMAS * FAR_SIGMAS)
+            if not (off > spread).any():
                 continue
-            if (far & (n >= FAR_ROWS)).any() or (far & (n > 1)).sum() * 4 > (n > 1).sum():
+            if ((off > spread) & (n >= FAR_ROWS)).any():
+                return True
+            # A few rows may lie close together by chance: small groups are judged as one.
+            small = (n > 1) & (n < FAR_ROWS)
+            if off.filter(small).sum() > spread.filter(small).sum():
                 return True
         return False
 
@@ -264,13 +297,20 @@ class Program:
         else:
             wide = pl.concat([part.wide for part in parts], how="vertical")
             long = {p.name: pl.concat([part.long[p.name] for part in parts]) for p in self.long}
-        return Partials(self._merge_wide(wide, by), {p.name: p.merge(long[p.name], by) for p in self.long})
+        first, rest = by[0], by[1:]
+        if rest and wide.height and _constant(wide[first]):
+            # One window only: the keys alone tell groups apart, and grouping by less is faster.
+            merged = self._merge_wide(wide.drop(first), rest)
+            merged.insert_column(0, wide[first][:1].new_from_index(0, merged.height))
+        else:
+            merged = self._merge_wide(wide, by)
+        return Partials(merged, {p.name: p.merge(long[p.name], by) for p in self.long})
 
     def _merge_wide(self, frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         if frame.height < 2:
             return frame
         references = [name for partial in self.wide for name in partial.references()]
-        if not all(_constant(frame[name]) for name in references):
+        if not all(_constant(frame[name]) for name in references) or self._mostly_doubtful(frame):
             return self._merged(frame, by, common=False)
         merged = self._merged(frame, by, common=True)
         if not self._spreads:
@@ -286,6 +326,15 @@ class Program:
         both = pl.concat([merged.filter(~doubtful), exact])
         placed = both.join(order, on=by, how="left", nulls_equal=True)
         return placed.sort(f"{PARTIAL_PREFIX}at").drop(f"{PARTIAL_PREFIX}at")
+
+    def _mostly_doubtful(self, frame: pl.DataFrame) -> bool:
+        """Whether a merge about common references would have to be done again for most groups."""
+        for names in self._spreads:
+            n, mean, m2 = (frame[name] for name in names)
+            several = n > 1
+            if (n * mean * mean).filter(several).sum() > TRUSTED_RATIO * m2.filter(several).sum():
+                return True
+        return False
 
     def _doubtful(self, merged: pl.DataFrame) -> pl.Series:
         """The groups that lost digits in a merge about common references."""

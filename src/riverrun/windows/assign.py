@@ -39,6 +39,7 @@ def first_window_end(time: pl.Expr, window: Hopping) -> pl.Expr:
     return window_starts(time, window).list.first() + window.size_us
 
 
-def last_window_end(time: pl.Expr, window: Hopping) -> pl.Expr:
-    """The end of the latest window that may hold an instant."""
-    return last_window_start(time, window) + window.size_us
+def first_pane_needed(gone_by_us: int, window: Hopping) -> int:
+    """The earliest start of a pane that belongs to a window which ends after `gone_by_us`."""
+    last_gone = gone_by_us - window.size_us
+    return last_gone - (last_gone - window.offset_us) % window.every_us + window.every_us
