@@ -30,10 +30,17 @@ def _centre(n: pl.Expr, ref: pl.Expr, mean: pl.Expr) -> pl.Expr:
     return pl.when(weighted.is_finite()).then(weighted).otherwise(0.0)
 
 
-def _central_sum(total: pl.Expr, moved: pl.Expr) -> pl.Expr:
-    """``total - moved`` for sums of squares, without the noise that is left when nothing should be."""
+def _central_sum(total: pl.Expr, weighted: pl.Expr, mean: pl.Expr) -> pl.Expr:
+    """``total - weighted * mean`` for sums of squares, without the noise that is left when nothing should be.
+
+    What is not finite stays so: NaN, an infinite value, or squares beyond the largest double.
+    """
+    moved = weighted * mean
     rest = total - moved
-    return pl.when(rest <= ROUNDING_NOISE * total).then(0.0).otherwise(rest)
+    # Polars holds NaN for larger than all numbers, so that it must be asked for by name.
+    noise = rest.is_finite() & total.is_finite() & (rest <= ROUNDING_NOISE * total)
+    beyond = total.is_infinite() & moved.is_infinite() & mean.is_finite()
+    return pl.when(noise).then(0.0).when(beyond).then(total).otherwise(rest)
 
 
 def _ratio(total: pl.Expr, n: pl.Expr) -> pl.Expr:
@@ -83,7 +90,7 @@ class Moments(WidePartial):
 
     def finish(self) -> dict[str, pl.Expr]:
         e = _ratio(self.col("ne"), self.col("n"))
-        return {"mean": e, "m2": _central_sum(self.col("total"), self.col("ne") * e)}
+        return {"mean": e, "m2": _central_sum(self.col("total"), self.col("ne"), e)}
 
     def references(self) -> tuple[str, ...]:
         return (self.column("ref"),)
@@ -158,8 +165,8 @@ class CoMoments(WidePartial):
         return {
             "xmean": dx,
             "ymean": dy,
-            "xm2": _central_sum(self.col("xtotal"), self.col("nx") * dx),
-            "ym2": _central_sum(self.col("ytotal"), self.col("ny") * dy),
+            "xm2": _central_sum(self.col("xtotal"), self.col("nx"), dx),
+            "ym2": _central_sum(self.col("ytotal"), self.col("ny"), dy),
             "c": self.col("ctotal") - self.col("nx") * dy,
         }
 

@@ -148,7 +148,9 @@ class _Laws:
         empty = self.rows.with_columns(pl.lit(None, self.rows.schema[name]).alias(name) for name in read)
         both = pl.concat([empty[:3], self.rows, empty[:2]])
         self.same("rows of nulls", self.value(self.partials(both)))
-        self.same("a part of nulls", self.value(self.merged(self.partials(empty[:3]), self.partials(self.rows))))
+        self.same(
+            "a part of nulls", self.value(self.merged(self.partials(empty[:3]), self.partials(self.rows)))
+        )
 
     def agrees(self, reference: Reference) -> None:
         for cut in [*self.cuts(), self.rows.height]:

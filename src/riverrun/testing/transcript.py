@@ -154,7 +154,9 @@ class _Player:
         outputs = [Output(node, None)] + ([] if late is None else [Output(late, None)])
         self.pump = Pump(self.read, world)
         self.job = Job("script", outputs, [self.pump], world, self.letters, self._deliver)
-        empty = [pl.DataFrame(schema=dict(self.job.flow.steps[at].typed.columns)) for _, at in self.job.flow.outputs]
+        empty = [
+            pl.DataFrame(schema=dict(self.job.flow.steps[at].typed.columns)) for _, at in self.job.flow.outputs
+        ]
         self.empty = empty if late is not None else [empty[0], pl.DataFrame()]
 
     def play(self) -> Transcript:

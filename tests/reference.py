@@ -1,0 +1,218 @@
+"""A slow, obvious engine: row by row, in plain Python, from the text of DESIGN section 3.
+
+It knows nothing of batches, panes, runs or columns. The real engine must agree with it on any input, however
+that is cut into batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+NEVER = -(10**18)
+AT_END = 10**18
+
+Key = str | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """A row: times are plain integers."""
+
+    t: int
+    key: Key
+    x: float | None
+    partition: str = "p"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One result: which rows it holds, by their place in the input."""
+
+    key: Key
+    start: int
+    end: int
+    rows: tuple[int, ...]
+    revision: int = 0
+
+
+@dataclass(frozen=True)
+class Late:
+    """A row that was too late for a window."""
+
+    row: int
+    start: int
+    end: int
+
+
+@dataclass
+class Watermarks:
+    """Of each partition and of the stream."""
+
+    delay: int | None
+    newest: dict[str, int]
+    stream: int = NEVER
+
+    def own(self, partition: str) -> int:
+        newest = self.newest[partition]
+        return NEVER if self.delay is None or newest == NEVER else newest - self.delay
+
+    def seen_by(self, event: Event) -> int:
+        """What decides whether a row is late, before it is looked at."""
+        return max(self.own(event.partition), self.stream)
+
+    def observe(self, event: Event) -> None:
+        self.newest[event.partition] = max(self.newest[event.partition], event.t)
+        self.stream = max(self.stream, min(self.own(name) for name in self.newest))
+
+
+@dataclass
+class Fixed:
+    """Tumbling and hopping windows.
+
+    `base` are the rows that came before the window closed for their partition; `waiting` those that came after,
+    while it was open for the stream: each of them makes a revision of its own.
+    """
+
+    size: int
+    every: int
+    offset: int = 0
+    delay: int | None = 0
+    lateness: int = 0
+    partitions: Sequence[str] = ("p",)
+    results: list[Result] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
+
+    def run(self, events: Sequence[Event]) -> Fixed:
+        marks = Watermarks(self.delay, dict.fromkeys(self.partitions, NEVER))
+        self._base: dict[tuple[int, Key], list[int]] = {}
+        self._waiting: dict[tuple[int, Key], list[int]] = {}
+        self._revision: dict[tuple[int, Key], int] = {}
+        self._behind: set[int] = set()
+        self._closed = NEVER
+        for place, event in enumerate(events):
+            seen = marks.seen_by(event)
+            starts = list(self.windows(event.t))
+            if starts and seen >= starts[0] + self.size:
+                self._behind.add(place)
+            for start in starts:
+                self._take(place, event, start, seen)
+            marks.observe(event)
+            self._close(marks.stream)
+        self._close(AT_END)
+        return self
+
+    def windows(self, t: int) -> Iterator[int]:
+        """The starts of the windows that hold an instant, earliest first."""
+        start = self.offset + (t - self.offset) // self.every * self.every
+        starts = []
+        while start > t - self.size:
+            starts.append(start)
+            start -= self.every
+        yield from reversed(starts)
+
+    def _take(self, place: int, event: Event, start: int, seen: int) -> None:
+        end, group = start + self.size, (start, event.key)
+        if seen >= end + self.lateness:
+            self.late.append(Late(place, start, end))
+        elif end <= self._closed:
+            self._revise(group, place)
+        elif seen >= end:
+            self._waiting.setdefault(group, []).append(place)
+        else:
+            self._base.setdefault(group, []).append(place)
+
+    def _close(self, watermark: int) -> None:
+        due = [g for g in self._base if self._closed < g[0] + self.size <= watermark]
+        for group in sorted(due, key=lambda g: (g[0], self._appearance(g))):
+            self._put_out(group)
+        waiting = [
+            (g, p) for g, places in self._waiting.items() if g[0] + self.size <= watermark for p in places
+        ]
+        for group, place in sorted(waiting, key=lambda item: (item[0][0], item[1])):
+            self._revise(group, place)
+        for group, _ in waiting:
+            self._waiting.pop(group, None)
+        self._closed = max(self._closed, watermark)
+
+    def _appearance(self, group: tuple[int, Key]) -> tuple[bool, int]:
+        """Keys come in the order in which they appear; a row that was late for its first window does not count."""
+        places = self._base[group]
+        in_time = [place for place in places if place not in self._behind]
+        return not in_time, (in_time or places)[0]
+
+    def _revise(self, group: tuple[int, Key], place: int) -> None:
+        self._base.setdefault(group, []).append(place)
+        self._put_out(group)
+
+    def _put_out(self, group: tuple[int, Key]) -> None:
+        revision = self._revision[group] = self._revision.get(group, -1) + 1
+        start, key = group
+        held = tuple(sorted(self._base[group]))
+        self.results.append(Result(key, start, start + self.size, held, revision))
+
+
+@dataclass
+class _Span:
+    first: int
+    last: int
+    rows: list[int]
+    revision: int | None = None
+
+
+@dataclass
+class Sessions:
+    """Session windows: rows of a key less than `gap` apart."""
+
+    gap: int
+    delay: int | None = 0
+    lateness: int = 0
+    partitions: Sequence[str] = ("p",)
+    results: list[Result] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
+
+    def run(self, events: Sequence[Event]) -> Sessions:
+        marks = Watermarks(self.delay, dict.fromkeys(self.partitions, NEVER))
+        self._spans: dict[Key, list[_Span]] = {}
+        self._closed = NEVER
+        for place, event in enumerate(events):
+            self._take(place, event, marks.seen_by(event))
+            marks.observe(event)
+            self._close(marks.stream)
+        self._close(AT_END)
+        return self
+
+    def _take(self, place: int, event: Event, seen: int) -> None:
+        spans = self._spans.setdefault(event.key, [])
+        touched = [s for s in spans if s.first - event.t < self.gap and event.t - s.last < self.gap]
+        joined = _Span(event.t, event.t, [place])
+        for span in touched:
+            joined.first, joined.last = min(joined.first, span.first), max(joined.last, span.last)
+            joined.rows += span.rows
+            if span.revision is not None:
+                joined.revision = max(span.revision, -1 if joined.revision is None else joined.revision)
+        joined.rows.sort()
+        end = joined.last + self.gap
+        if end + self.lateness <= seen:
+            self.late.append(Late(place, event.t, event.t + self.gap))
+            return
+        self._spans[event.key] = [s for s in spans if s not in touched] + [joined]
+        if end <= self._closed:
+            self._put_out(event.key, joined)
+
+    def _close(self, watermark: int) -> None:
+        due = [
+            (span.last, span.rows[0], key, span)
+            for key, spans in self._spans.items()
+            for span in spans
+            if self._closed < span.last + self.gap <= watermark
+        ]
+        for _, _, key, span in sorted(due, key=lambda item: item[:2]):
+            self._put_out(key, span)
+        self._closed = max(self._closed, watermark)
+        for key, spans in self._spans.items():
+            self._spans[key] = [s for s in spans if s.last + self.gap + self.lateness > self._closed]
+
+    def _put_out(self, key: Key, span: _Span) -> None:
+        span.revision = 0 if span.revision is None else span.revision + 1
+        self.results.append(Result(key, span.first, span.last + self.gap, tuple(span.rows), span.revision))
