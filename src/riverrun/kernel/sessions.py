@@ -28,6 +28,8 @@ LAST = "__p_last"
 REVISION = "__p_revision"
 #: Whether a span has changed since it was last put out.
 CHANGED = "__p_changed"
+#: Whether a span is to be put out now.
+CHOSEN = "__p_chosen"
 ROW = "__p_row"
 GROUP = "__p_group"
 BEHIND = "__p_behind"
@@ -159,7 +161,8 @@ class SessionWindows:
         """Marked rows that touch sessions of rows in time, all of which were open when the row came.
 
         Every row in time that is older than the row's watermark came before it, so these sessions can be
-        told without regard to order.
+        told without regard to order. The sessions that other marked rows made or stretched cannot: rows
+        near those are left to be taken alone, except where the other lies within a session of rows in time.
         """
         keys = list(self.frame.keys)
         sessions = in_time.select(*keys, TARGET, LAST).unique().sort(TARGET)
@@ -171,18 +174,27 @@ class SessionWindows:
         right = near.join_asof(
             sessions, left_on=EVENT_TIME, right_on=TARGET, strategy="forward", check_sortedness=False, **by
         )
-        touched, closed = [], []
+        touched, shut = [], [self._near_loose(left)]
         for found, touches in (
             (left, pl.col(EVENT_TIME) - pl.col(LAST) < self.gap_us),
             (right, (pl.col(TARGET) - pl.col(EVENT_TIME) < self.gap_us) & (pl.col(TARGET) < pl.col(BEHIND))),
         ):
-            hit = found.select(
-                ROW, touches.fill_null(value=False).alias("hit"), pl.col(LAST) + self.gap_us > pl.col(BEHIND)
-            )
-            touched.append(hit.filter(pl.col("hit")))
-            closed.append(hit.filter(pl.col("hit") & ~pl.col(LAST)))
-        shut = pl.concat(closed)[ROW]
-        return pl.concat(touched).filter(~pl.col(ROW).is_in(shut.implode()))[ROW].unique()
+            hit = found.filter(touches.fill_null(value=False))
+            touched.append(hit[ROW])
+            shut.append(hit.filter(pl.col(LAST) + self.gap_us <= pl.col(BEHIND))[ROW])
+        return pl.concat(touched).to_frame().filter(~pl.col(ROW).is_in(pl.concat(shut).implode()))[ROW].unique()
+
+    def _near_loose(self, marked: pl.DataFrame) -> pl.Series:
+        """The marked rows (in order of event time) that are near another one that lies in no session of rows in time."""
+        keys = list(self.frame.keys)
+        loose = pl.when(~(pl.col(LAST) >= pl.col(EVENT_TIME)).fill_null(value=False)).then(pl.col(EVENT_TIME))
+        before, after = loose.forward_fill().shift(1), loose.backward_fill().shift(-1)
+        if keys:
+            before, after = before.over(keys), after.over(keys)
+        time = pl.col(EVENT_TIME)
+        close = (time - before < self.gap_us).fill_null(value=False)
+        close |= (after - time < self.gap_us).fill_null(value=False)
+        return marked.filter(close)[ROW]
 
     def _add(self, state: SessionState, rows: pl.DataFrame) -> SessionState:
         if not rows.height:
@@ -276,8 +288,10 @@ class SessionWindows:
         assert state.spans is not None
         assert state.partials is not None
         number = pl.when(which).then(pl.col(REVISION).fill_null(-1) + 1).otherwise(pl.col(REVISION))
-        spans = state.spans.with_columns(number.alias(REVISION), (pl.col(CHANGED) & ~which).alias(CHANGED))
-        chosen = spans.filter(which).select(*self._by, LAST, REVISION)
+        # `which` may read the columns that change here, so it is looked at once, before.
+        numbered = state.spans.with_columns(which.alias(CHOSEN), number.alias(REVISION))
+        chosen = numbered.filter(CHOSEN).select(*self._by, LAST, REVISION)
+        spans = numbered.with_columns(pl.col(CHANGED) & ~pl.col(CHOSEN)).drop(CHOSEN)
         parts = state.partials.map(
             lambda f: f.join(
                 chosen.select(self._by), on=self._by, how="semi", nulls_equal=True, maintain_order="left"
