@@ -96,7 +96,7 @@ def _totals(health: Health) -> str:
             f"row in to result out {health.latency_ms_p50:.1f} ms (p99 {health.latency_ms_p99:.1f} ms)"
         )
     if not health.running:
-        parts.append("the input has ended")
+        parts.append("ended")
     return "  ·  ".join(parts)
 
 

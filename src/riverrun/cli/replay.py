@@ -35,8 +35,8 @@ def add(commands: Commands) -> None:
         "--rate",
         default="1x",
         metavar="RATE",
-        help="10x: ten times as fast as the times in the file; 1000/s: that many lines a second; max: as fast as "
-        "the reader takes them (default 1x)",
+        help="10x: ten times as fast as the times in the file; 1000/s: that many lines a second; max: as fast "
+        "as the reader takes them (default 1x)",
     )
     parser.add_argument("--time", metavar="COLUMN", help="column of the times; found out when left out")
     parser.add_argument("--loop", action="store_true", help="begin again at the end, with the same times")

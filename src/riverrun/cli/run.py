@@ -15,8 +15,8 @@ def add(commands: Commands) -> None:
         run,
         help="run a pipeline from a Python or TOML file",
         description="""
-            comes, or the time is up. However it stops, what has been received is worked through first.
-            comes, or the time is up. However it stops, what has been received is worked through first.
+            Run the pipeline in a file, with its progress on the terminal, until its input ends, Ctrl-C or
+            SIGTERM comes, or the time is up. However it stops, what has been received is worked through first.
 
             A Python file holds an rr.Pipeline called `pipeline`, or a list of outputs called `outputs`. A TOML
             file declares a pipeline without Python; `riverrun run --help-toml` shows one with everything in it.

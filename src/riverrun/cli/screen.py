@@ -74,7 +74,7 @@ class LiveScreen:
     def status(self, text: str) -> None:
         from rich.text import Text
 
-        self._update(Text(f"⠿ {text}", style="yellow"))
+        self._update(Text(f"⠿ {text}", style="yellow"), transient=True)
 
     def show(self, health: Health) -> None:
         self._update(self._progress.picture(health, self._console.size.height, self.footer))
@@ -84,11 +84,14 @@ class LiveScreen:
             self._live.stop()
             self._live = None
 
-    def _update(self, picture: object) -> None:
+    def _update(self, picture: object, *, transient: bool = False) -> None:
         from rich.live import Live
 
         if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
+            # What was waited for is of no interest any more when it has come.
+            self._live = Live(
+                console=self._console, auto_refresh=False, vertical_overflow="crop", transient=transient
+            )
             self._live.start()
         self._live.update(picture, refresh=True)  # type: ignore[arg-type]
 
