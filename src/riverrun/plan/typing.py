@@ -95,6 +95,8 @@ def _expressed(node: Expressed, before: Typed) -> Typed:
     where = node.label.split(" ")[0]
     _refuse_neighbours(node, where)
     try:
+        if isinstance(node, Filter):
+            _check_predicates(node, before)
         after = node.on(before.empty().lazy()).collect_schema()
     except pl.exceptions.ColumnNotFoundError as error:
         raise _unknown_column(node, before, error, where) from None
@@ -104,8 +106,6 @@ def _expressed(node: Expressed, before: Typed) -> Typed:
             f"cannot work on these columns: {text}", where=where, hint=_columns_text(before)
         ) from None
     columns = dict(after)
-    if isinstance(node, Filter):
-        _check_predicates(node, before)
     time = before.time
     if isinstance(node, Rename) and time is not None:
         time = node.mapping.get(time, time)

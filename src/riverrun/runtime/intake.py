@@ -28,10 +28,6 @@ PARTITION_ROWS = 1 << 42
 
 HEAD_BYTES = 256
 
-#: What every text takes in a frame. Those longer than `INLINE_BYTES` have their bytes beside, so that a long
-#: key shows in the size of the column, which costs nothing to ask.
-VIEW_BYTES, INLINE_BYTES = 16, 12
-
 
 @dataclass(slots=True)
 class Counts:
@@ -109,37 +105,34 @@ class Intake:
     def _guard(self, frame: pl.DataFrame, arrival: Arrival, now_us: int) -> tuple[pl.DataFrame, list[Rejected]]:
         """Part with rows that have no event time, lie in the far future, or have an over-long key."""
         refused: list[Rejected] = []
+        gone: pl.Series | None = None
         for reason, bad, detail in self._checks(frame, now_us):
-            rows = frame.filter(bad)
-            if not rows.height:
-                continue
+            # A row is refused once, for the first reason.
+            rows = frame.filter(bad if gone is None else bad & ~gone)
             refused += [_rejected(reason, detail, row, arrival) for row in rows.iter_rows(named=True)]
-            frame = frame.filter(~bad)
-        return frame, refused
+            gone = bad if gone is None else gone | bad
+        return (frame if gone is None else frame.filter(~gone)), refused
 
-    def _checks(self, frame: pl.DataFrame, now_us: int) -> list[tuple[str, pl.Expr, str]]:
+    def _checks(self, frame: pl.DataFrame, now_us: int) -> list[tuple[str, pl.Series, str]]:
         checks = []
         time = self.read.time
         if time is not None and frame[time].null_count():
             detail = f"the event-time field {time!r} is missing or null"
-            checks.append(("schema", pl.col(time).is_null(), detail))
+            checks.append(("schema", frame[time].is_null(), detail))
         if self._future_us is not None and frame.height:
             latest = now_us + self._future_us
             times = event_times(frame, self._time)
             newest = times.max()
             if isinstance(newest, int) and newest > latest:
                 detail = f"event time {time!r} lies more than {self.read.limits.future} after {format_instant(now_us)}"
-                checks.append(("future", pl.lit(times > latest).fill_null(value=False), detail))
+                checks.append(("future", (times > latest).fill_null(value=False), detail))
         limit = self.read.limits.key_bytes
         for key in self.keys:
-            if limit >= INLINE_BYTES and frame[key].estimated_size() <= VIEW_BYTES * frame.height + limit:
-                continue
             longest = frame[key].str.len_bytes().max()
             if isinstance(longest, int) and longest > limit:
                 detail = f"the key {key!r} is longer than {limit} bytes"
-                checks.append(
-                    ("key-too-long", (pl.col(key).str.len_bytes() > limit).fill_null(value=False), detail)
-                )
+                too_long = (frame[key].str.len_bytes() > limit).fill_null(value=False)
+                checks.append(("key-too-long", too_long, detail))
         return checks
 
     # -- order --------------------------------------------------------------------------------------
