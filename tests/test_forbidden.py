@@ -82,6 +82,8 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "socket": "binds the address before the pipeline starts, so that a taken one is said"
     },
     "dashboard/server.py": {"socket": "hands the bound socket to the web server"},
+    "demos/data_files.py": {".read_bytes()": "its own data, which are installed with it"},
+    "demos/catalogue.py": {".read_text()": "its own code, which is installed with it, to show it"},
     "dashboard/assets.py": {".read_bytes()": "its own page and scripts, which are installed with it"},
     "testing/simulated_world.py": {"random": "the simulated world's chance is a seeded generator"},
 }

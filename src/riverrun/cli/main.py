@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
+import inspect
 import sys
 from collections.abc import Sequence
 
@@ -34,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="riverrun",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog=inspect.cleandoc(EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"riverrun {__version__}")
@@ -70,8 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Ctrl-C is how one leaves; nothing went wrong.
         return 0
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`); Python must not complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has gone (`| head`); closed now, Python cannot complain again at the end.
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.close()
         return 0
 
 

@@ -15,11 +15,15 @@ from riverrun.errors import ConfigError, RiverrunError
 from riverrun.plan.nodes import Output
 from riverrun.plan.pipeline import Pipeline
 from riverrun.plan.stream import Stream
+from riverrun.world import Files
+
+#: No pipeline is longer than this.
+LARGEST_BYTES = 4 * 1024 * 1024
 
 _HINT = 'pipeline = rr.Pipeline("name", [stream.write("csv:out.csv")]), or outputs = [stream.write(...)]'
 
 
-def load(path: str) -> Pipeline:
+def load(path: str, files: Files) -> Pipeline:
     """The pipeline in a Python or TOML file. Nothing is connected.
 
     Raises `ConfigError` when there is no such file or no pipeline in it, and what the file itself raises.
@@ -32,7 +36,7 @@ def load(path: str) -> Pipeline:
             hint=f"to look at data: riverrun watch {path}",
         )
     try:
-        text = file.read_text(encoding="utf-8")
+        text = _text(path, files)
     except OSError as error:
         raise ConfigError(f"cannot read the file: {error.strerror}", where=path) from None
     except UnicodeDecodeError:
@@ -49,6 +53,14 @@ def load(path: str) -> Pipeline:
             raise
     _refuse_running(text, path)
     return _found(_module(file), path, file.stem)
+
+
+def _text(path: str, files: Files) -> str:
+    opened = files.open_read(path)
+    try:
+        return opened.read_at(0, LARGEST_BYTES).decode()
+    finally:
+        opened.close()
 
 
 def _refuse_running(text: str, path: str) -> None:

@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from riverrun.cli.running import run_shown
     from riverrun.runtime.real_world import RealWorld
 
-    pipeline, world = load(args.file), RealWorld()
+    world = RealWorld()
+    pipeline = load(args.file, world.files)
     dashboard = args.dashboard
     if dashboard == DEFAULT:
         dashboard = free_address(DEFAULT, world)
