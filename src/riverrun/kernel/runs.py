@@ -9,8 +9,9 @@ import polars as pl
 
 from riverrun.stats.program import Partials, Program
 
-#: So many runs of one level make one run of the next.
-FANOUT = 8
+#: So many runs of one level make one run of the next; more of them while they hold few rows together, since
+#: merging has a cost of its own.
+FANOUT, FANOUT_SMALL, SMALL_ROWS = 8, 64, 100_000
 
 #: After every instant.
 END = 2**63 - 1
@@ -21,7 +22,7 @@ OTHER = "__other__"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Partials of some batches; of `level` n are those of about 8ⁿ batches."""
+    """Partials of some batches; a run of `level` n was made of several of level n − 1."""
 
     partials: Partials
     level: int = 0
@@ -42,9 +43,9 @@ class Runs:
         if not partials.rows and not any(table.height for table in partials.long.values()):
             return self
         items = [*self.items, Run(partials)]
-        while len(items) >= FANOUT and all(run.level == items[-1].level for run in items[-FANOUT:]):
-            merged = program.merge([run.partials for run in items[-FANOUT:]], by)
-            items[-FANOUT:] = [Run(merged, items[-1].level + 1)]
+        while (count := _mergeable(items)) > 1:
+            merged = program.merge([run.partials for run in items[-count:]], by)
+            items[-count:] = [Run(merged, items[-1].level + 1)]
         return Runs(tuple(items))
 
     def within(self, column: str, low: int, high: int) -> list[Partials]:
@@ -100,6 +101,14 @@ class Runs:
 
 def _other(dtype: pl.DataType) -> pl.Expr:
     return pl.lit(OTHER) if dtype == pl.String else pl.lit(None, dtype=dtype)
+
+
+def _mergeable(items: Sequence[Run]) -> int:
+    """How many of the last runs are to be merged now: those of one level, once they are many or large."""
+    level = items[-1].level
+    count = next((n for n, run in enumerate(reversed(items)) if run.level != level), len(items))
+    rows = sum(run.partials.rows for run in items[-count:])
+    return count if count >= FANOUT_SMALL or (count >= FANOUT and rows >= SMALL_ROWS) else 0
 
 
 def within(frame: pl.DataFrame, column: str, low: int, high: int) -> pl.DataFrame:

@@ -1,0 +1,62 @@
+"""``make bench``: every measurement, printed as a table and written to ``benchmarks/results/latest.json``.
+
+Ratios are against one-shot Polars in the same run, interleaved, the faster of its two engines: 1.0 is as fast.
+Single ones: ``python -m benchmarks csv latency``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks import latency, scale, startup, throughput
+
+Measurement = Callable[[], Mapping[str, float]]
+
+MEASUREMENTS: Mapping[str, tuple[str, Measurement]] = {
+    "csv": ("CSV over loopback TCP, 100 keys, 10 s windows", lambda: throughput.measure("csv", 10_000_000)),
+    "json": ("JSON lines, the same job", lambda: throughput.measure("json", 4_000_000)),
+    "keys": ("CSV, 1,000,000 keys", lambda: throughput.measure("csv", 6_000_000, 1_000_000, 3, 1_000)),
+    "latency": ("latency at 100,000 rows/s", lambda: latency.measure(100_000, 10)),
+    "latency_10k": ("latency at 10,000 rows/s", lambda: latency.measure(10_000, 10)),
+    "scale": ("ten times the rows", scale.measure),
+    "startup": ("start", startup.measure),
+}
+
+
+def main(chosen: list[str]) -> None:
+    unknown = [name for name in chosen if name not in MEASUREMENTS]
+    if unknown:
+        sys.exit(f"there is no measurement {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}")
+    machine = {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "polars": pl.__version__,
+        "load_before": os.getloadavg()[0],
+    }
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    results = {}
+    for name in chosen or MEASUREMENTS:
+        title, measure = MEASUREMENTS[name]
+        print(f"\n{title}", flush=True)
+        results[name] = dict(measure())
+        for key, value in results[name].items():
+            print(f"  {key:34} {_shown(value)}", flush=True)
+    target = Path(__file__).parent / "results" / "latest.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+    print(f"\nwritten to {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target.name}")
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
