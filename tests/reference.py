@@ -136,7 +136,7 @@ class Fixed:
         self._closed = max(self._closed, watermark)
 
     def _appearance(self, group: tuple[int, Key]) -> tuple[bool, int]:
-        """Keys come in the order in which they appear; a row that was late for its first window does not count."""
+        """Keys come as they appear; a row that was late for its first window does not count."""
         places = self._base[group]
         in_time = [place for place in places if place not in self._behind]
         return not in_time, (in_time or places)[0]

@@ -146,3 +146,20 @@ def test_without_a_time_column_rows_count_as_of_their_arrival(size):
     stream = feed.group_by().window(rr.tumbling("10s")).agg(n=rr.count())
     steps = [rows(*[(1,)] * size), advance_clock("10s"), rows((1,)), end()]
     assert play(stream, steps).results["n"].to_list() == [size, 1]
+
+
+@pytest.mark.parametrize(
+    ("url", "several"),
+    [
+        ("tcp+listen://127.0.0.1:0", True),
+        ("unix+listen:/tmp/feed.sock", True),
+        ("file:data/*.csv", True),
+        ("file:one.csv", False),
+        ("tcp://localhost:9", False),
+    ],
+)
+def test_sessions_know_whether_partitions_come_side_by_side(url, several):
+    """Else the watermark of one connection would close the sessions of another."""
+    read = rr.read(url, format="csv", schema=SCHEMA, time="t").node
+    assert isinstance(read, Read)
+    assert bool(getattr(read.source, "partitioned", False)) is several

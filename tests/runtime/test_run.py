@@ -1,4 +1,4 @@
-"""Whole runs over real loopback sockets and files: how they begin, how they end, and what they say when they cannot."""
+"""Whole runs over real loopback sockets and files: how they end, and what they say when they cannot begin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 @contextmanager
 def serving(*parts: bytes, stay: bool = False):
-    """A server that sends `parts` to the first who connects, then closes, or stays until the end of the test."""
+    """A server that sends `parts` to the first who connects, then closes, or stays to the end of the test."""
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(20)
@@ -168,7 +168,7 @@ class TestPlansThatCannotWork:
         assert "cast(pl.Float64)" in str(caught.value)
 
     def test_a_filter_that_is_not_true_or_false(self, schema):
-        with pytest.raises(rr.PlanError, match="a filter needs true or false, and .* is Float64"):
+        with pytest.raises(rr.PlanError, match=r"a filter needs true or false, and .* is Float64"):
             self.feed(schema).filter(pl.col("price") + 1).collect()
 
     def test_an_expression_that_looks_at_other_rows(self, schema):

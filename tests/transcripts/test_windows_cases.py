@@ -5,6 +5,7 @@ Each is also played with its rows cut into batches at random: results and their 
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from decimal import Decimal
@@ -94,7 +95,7 @@ class Played:
             chance = random.Random(cut)
             cuts = sorted(chance.sample(places, k=chance.randint(0, len(places))))
         bounds = [0, *cuts, len(events)]
-        return [rows(*events[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [rows(*events[a:b]) for a, b in itertools.pairwise(bounds)]
 
     def times(self, frame, *names):
         return frame.with_columns(pl.col(name).to_physical() // self.unit_us for name in names)

@@ -119,7 +119,7 @@ class SessionWindows:
         return Output(tuple(frames), (self.frame.late(rows, pl.col(WINDOW) + self.gap_us),), (rows[ROW_ORDER],))
 
     def _sort_out(self, rows: pl.DataFrame, state: SessionState) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Mark the rows to be taken one by one (`BEHIND` not null), and part with those that no order could save."""
+        """Mark the rows to be taken one by one (`BEHIND` not null), and part with the hopeless ones."""
         seen = pl.max_horizontal(pl.col(ROW_WATERMARK), pl.lit(state.watermark_us))
         rows = rows.with_row_index(ROW).with_columns(
             pl.when(pl.col(ROW_WATERMARK).is_not_null()).then(seen).alias(BEHIND),
@@ -137,7 +137,7 @@ class SessionWindows:
         return rows.filter(~gone), rows.filter(gone)
 
     def _joined(self, state: SessionState, rows: pl.DataFrame) -> pl.DataFrame:
-        """The sessions of the state and the rows together: each span or row with its `TARGET` and the end of that."""
+        """The sessions of the state and the rows together: each with its `TARGET` and the end of that."""
         points = rows.select(*self._by, pl.col(EVENT_TIME).alias(LAST))
         spans = points if state.spans is None else pl.concat([state.spans.select(points.columns), points])
         return self._targets(spans)
@@ -167,12 +167,12 @@ class SessionWindows:
         keys = list(self.frame.keys)
         sessions = in_time.select(*keys, TARGET, LAST).unique().sort(TARGET)
         near = marked.select(*keys, ROW, EVENT_TIME, BEHIND).sort(EVENT_TIME)
-        by = {"by": keys} if keys else {}
+        by = keys or None
         left = near.join_asof(
-            sessions, left_on=EVENT_TIME, right_on=TARGET, strategy="backward", check_sortedness=False, **by
+            sessions, left_on=EVENT_TIME, right_on=TARGET, strategy="backward", check_sortedness=False, by=by
         )
         right = near.join_asof(
-            sessions, left_on=EVENT_TIME, right_on=TARGET, strategy="forward", check_sortedness=False, **by
+            sessions, left_on=EVENT_TIME, right_on=TARGET, strategy="forward", check_sortedness=False, by=by
         )
         touched, shut = [], [self._near_loose(left)]
         for found, touches in (
@@ -185,7 +185,7 @@ class SessionWindows:
         return pl.concat(touched).to_frame().filter(~pl.col(ROW).is_in(pl.concat(shut).implode()))[ROW].unique()
 
     def _near_loose(self, marked: pl.DataFrame) -> pl.Series:
-        """The marked rows (in order of event time) that are near another one that lies in no session of rows in time."""
+        """The marked rows that are near another one which lies in no session of rows in time."""
         keys = list(self.frame.keys)
         loose = pl.when(~(pl.col(LAST) >= pl.col(EVENT_TIME)).fill_null(value=False)).then(pl.col(EVENT_TIME))
         before, after = loose.forward_fill().shift(1), loose.backward_fill().shift(-1)
@@ -242,11 +242,9 @@ class SessionWindows:
         taken = self._add(self._without_gone(state), row)
         assert taken.spans is not None
         time = row[EVENT_TIME].item()
-        own = pl.all_horizontal(
-            pl.col(k).eq_missing(pl.lit(row[k].item(), row.schema[k])) for k in self.frame.keys
-        )
-        inside = (pl.col(WINDOW) <= time) & (pl.col(LAST) >= time)
-        mine = (inside & own) if self.frame.keys else inside
+        mine = (pl.col(WINDOW) <= time) & (pl.col(LAST) >= time)
+        for key in self.frame.keys:
+            mine &= pl.col(key).eq_missing(pl.lit(row[key].item(), row.schema[key]))
         session = taken.spans.filter(mine)
         end = session[LAST].item() + self.gap_us
         if end + self.lateness_us <= behind:

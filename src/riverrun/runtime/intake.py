@@ -124,7 +124,8 @@ class Intake:
             times = event_times(frame, self._time)
             newest = times.max()
             if isinstance(newest, int) and newest > latest:
-                detail = f"event time {time!r} lies more than {self.read.limits.future} after {format_instant(now_us)}"
+                ahead = f"more than {self.read.limits.future} after {format_instant(now_us)}"
+                detail = f"event time {time!r} lies {ahead}"
                 checks.append(("future", (times > latest).fill_null(value=False), detail))
         limit = self.read.limits.key_bytes
         for key in self.keys:

@@ -73,6 +73,11 @@ class File:
         return format_of(self.pattern)
 
     @property
+    def partitioned(self) -> bool:
+        """Whether rows of several files come side by side: a pattern, or a file that may be rotated."""
+        return self.follow or any(mark in self.pattern for mark in "*?[")
+
+    @property
     def pace(self) -> float | None:
         """How many times faster than their event time the rows shall go; ``None``: as fast as they come."""
         return self.replay

@@ -106,6 +106,10 @@ class TcpListen(Unpaced):
         return f"tcp+listen://{TcpAddress(self.host, self.port)}"
 
     @property
+    def partitioned(self) -> bool:
+        return True
+
+    @property
     def bounded(self) -> bool:
         return False
 

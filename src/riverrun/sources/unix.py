@@ -86,6 +86,10 @@ class UnixListen(Unpaced):
         return f"unix+listen:{self.path}"
 
     @property
+    def partitioned(self) -> bool:
+        return True
+
+    @property
     def bounded(self) -> bool:
         return False
 

@@ -228,7 +228,7 @@ class Program:
         A partial of several inputs counts only rows in which none is null. Their mean may be far from that of
         all values, so it gets a reference of its own; where nothing is null, one is shared by all partials.
         """
-        found = {}
+        found: dict[tuple[str, Input], tuple[str, str, pl.Expr]] = {}
         for partial in self.wide:
             apart = len(partial.shifted) > 1 and not complete.issuperset(partial.shifted)
             for item in partial.shifted:
@@ -236,7 +236,8 @@ class Program:
                 if apart:
                     names = [self._columns[other] for other in partial.shifted]
                     short = f"{partial.name}_{item.short}"
-                    paired = pl.when(pl.all_horizontal(pl.col(name).is_not_null() for name in names)).then(value)
+                    whole = pl.all_horizontal(pl.col(name).is_not_null() for name in names)
+                    paired = pl.when(whole).then(value)
                     made = (f"{PARTIAL_PREFIX}sh_{short}", f"{PARTIAL_PREFIX}ref_{short}", paired)
                     found[partial.name, item] = made
                 else:

@@ -7,6 +7,7 @@ results that depend on how its input was cut into batches.
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -93,8 +94,9 @@ class _Laws:
 
     def zero(self) -> None:
         nothing = self.partials(self.rows.clear())
-        assert nothing.rows == 0, f"{self.label}: an empty group has no partial, yet there are {nothing.rows}"
-        assert self.value(self.merged(nothing, nothing)) is None, f"{self.label}: two empty parts make a value"
+        _demand(nothing.rows == 0, f"{self.label}: an empty group has no partial, yet there are {nothing.rows}")
+        both = self.value(self.merged(nothing, nothing))
+        _demand(both is None, f"{self.label}: two empty parts make {both!r}")
         part = self.partials(self.rows)
         self.same("zero", self.value(self.merged(nothing, part, nothing)))
 
@@ -111,7 +113,7 @@ class _Laws:
     def any_grouping(self) -> None:
         cuts = sorted(self.chance.sample(range(self.rows.height + 1), k=min(3, self.rows.height + 1)))
         bounds = [0, *cuts, self.rows.height]
-        parts = [self.partials(self.rows[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+        parts = [self.partials(self.rows[a:b]) for a, b in itertools.pairwise(bounds)]
         left = right = None
         for part in parts:
             left = part if left is None else self.merged(left, part)
@@ -159,9 +161,8 @@ class _Laws:
             rows = self.rows[:cut]
             expected = reference(rows.drop(GROUP, EVENT_TIME))
             got = self.value(self.partials(rows))
-            assert self.equal(got, expected), (
-                f"{self.label}: of the first {cut} rows it gives {got!r}, the reference {expected!r}"
-            )
+            text = f"{self.label}: of the first {cut} rows it gives {got!r}, the reference {expected!r}"
+            _demand(self.equal(got, expected), text)
 
     # -- helpers ------------------------------------------------------------------------------------
 
@@ -191,9 +192,10 @@ class _Laws:
 
     def same(self, law: str, got: object, *, exactly: object = None) -> None:
         if exactly is not None:
-            assert repr(got) == repr(exactly), f"{self.label}, {law}: {got!r} instead of {exactly!r}"
+            _demand(repr(got) == repr(exactly), f"{self.label}, {law}: {got!r} instead of {exactly!r}")
             return
-        assert self.equal(got, self.whole), f"{self.label}, {law}: {got!r}, the whole gives {self.whole!r}"
+        text = f"{self.label}, {law}: {got!r}, the whole gives {self.whole!r}"
+        _demand(self.equal(got, self.whole), text)
 
     def equal(self, got: object, expected: object) -> bool:
         if isinstance(got, Mapping) and isinstance(expected, Mapping):
@@ -205,6 +207,12 @@ class _Laws:
                 return math.isnan(got) and math.isnan(expected)
             return math.isclose(got, expected, rel_tol=self.relative, abs_tol=self.absolute)
         return got == expected
+
+
+def _demand(kept: bool, broken: str) -> None:
+    """Raise `AssertionError`, also where Python leaves out assert statements."""
+    if not kept:
+        raise AssertionError(broken)
 
 
 def _through_bytes(frame: pl.DataFrame) -> pl.DataFrame:

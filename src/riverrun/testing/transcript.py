@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from riverrun.errors import ConfigError, PlanError, did_you_mean
+from riverrun.errors import ConfigError, did_you_mean
 from riverrun.limits import Limits
 from riverrun.plan.nodes import Late, Node, Output, Read, WindowAggregate, chain_of
 from riverrun.plan.stream import Stream
-from riverrun.ports import Chunk, Format, FrameChunk, Reader, Wait
+from riverrun.ports import Chunk, FrameChunk, Reader, Wait
 from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
 from riverrun.runtime.health import SourceHealth
 from riverrun.runtime.job import Job
@@ -84,7 +84,7 @@ class Transcript:
 
     @property
     def late(self) -> pl.DataFrame:
-        """For results of windows: the rows that came too late for a window, with its bounds, as of `Stream.late`."""
+        """For results of windows: the rows that came too late for one, with its bounds, as of `Stream.late`."""
         return pl.concat([self._empty.late, *(moment.late for moment in self.moments)])
 
     @property
@@ -101,8 +101,9 @@ class Transcript:
 def play(stream: Stream, script: Script | Sequence[Step], *, clock: ManualClock | None = None) -> Transcript:
     """Let a script happen to a stream, and write down what comes out of it.
 
-    The engine is that of every run; only the source is replaced by the script, which keeps the stream's schema,
-    event time, delay, idle time, format and limits. Nothing waits: time goes on in `advance_clock` steps alone.
+    The engine is that of every run; only the source is replaced by the script, which keeps the stream's
+    schema, event time, delay, idle time, format and limits. Nothing waits: time goes on in
+    `advance_clock` steps alone.
 
     Parameters
     ----------
@@ -119,7 +120,8 @@ def play(stream: Stream, script: Script | Sequence[Step], *, clock: ManualClock 
     >>> import riverrun as rr
     >>> from riverrun.testing import malformed, play, rows
     >>> feed = rr.read("tcp://localhost:9", format="json", schema={"x": pl.Int64})
-    >>> transcript = play(feed.filter(pl.col("x") > 1).select("x"), [rows({"x": 1}, {"x": 2}), malformed(b"oops")])
+    >>> large = feed.filter(pl.col("x") > 1).select("x")
+    >>> transcript = play(large, [rows({"x": 1}, {"x": 2}), malformed(b"oops")])
     >>> transcript.results["x"].to_list(), transcript.reasons, transcript.counts.applied
     ([2], ['json'], 2)
     """
@@ -243,10 +245,11 @@ class _Player:
 
 def _check_conservation(job: Job, where: str) -> SourceHealth:
     counts = job.health().sources[0]
-    assert counts.conserved, (
-        f"rows are not conserved after {where}: received {counts.received}, applied {counts.applied}, "
-        f"late {counts.late}, dead-lettered {counts.dead_lettered}, in flight {counts.in_flight}"
-    )
+    if not counts.conserved:
+        raise AssertionError(
+            f"rows are not conserved after {where}: received {counts.received}, applied {counts.applied}, "
+            f"late {counts.late}, dead-lettered {counts.dead_lettered}, in flight {counts.in_flight}"
+        )
     return counts
 
 
@@ -332,7 +335,7 @@ class _ScriptSource:
 class _ScriptReader:
     finished = False
     status = "a script"
-    counters: Mapping[str, int] = {}  # noqa: RUF012 - nothing is ever counted here
+    counters: Mapping[str, int] = {}
 
     def poll(self, max_bytes: int) -> Sequence[Chunk | FrameChunk]:
         del max_bytes
