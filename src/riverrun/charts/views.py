@@ -21,6 +21,7 @@ from riverrun.plan.nodes import (
 )
 from riverrun.plan.typing import Typed
 from riverrun.stats import moments
+from riverrun.windows.describe import Hopping
 
 #: Columns of results that are no statistics.
 BOOKKEEPING = ("window_start", "window_end", "revision", "final")
@@ -52,7 +53,8 @@ def _view(view_id: str, step: Step) -> View:
     cells = tuple(cell for cell in _correlations(node) if cell.statistic in numbers)
     shown = tuple(name for name in numbers if name not in keys and name not in {c.statistic for c in cells})
     title = f"by {', '.join(keys)}, {node.window.words}" if keys else node.window.words
-    return View(view_id, title, typed.time, keys, shown, cells)
+    every_us = node.window.every_us if isinstance(node.window, Hopping) else None
+    return View(view_id, title, typed.time, keys, shown, cells, every_us=every_us)
 
 
 def _window_of(step: Step) -> WindowAggregate | None:
@@ -80,7 +82,7 @@ def _numbers(typed: Typed) -> tuple[str, ...]:
         if name in BOOKKEEPING or name == typed.time:
             continue
         if isinstance(dtype, pl.Struct):
-            names += [f"{name}_{field.name}" for field in dtype.fields if field.dtype.is_numeric()]  # type: ignore[union-attr]
+            names += [f"{name}_{field.name}" for field in dtype.fields if field.dtype.is_numeric()]
         elif dtype.is_numeric():
             names.append(name)
     return tuple(names)
@@ -90,7 +92,7 @@ def published_frame(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows as views name their columns: the fields of structs stand beside the rest."""
     structs = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]
     for name in structs:
-        frame = frame.with_columns(
-            frame[name].struct.unnest().rename(lambda field, n=name: f"{n}_{field}")
-        ).drop(name)
+        fields = frame[name].struct.unnest()
+        fields.columns = [f"{name}_{field}" for field in fields.columns]
+        frame = frame.with_columns(fields).drop(name)
     return frame

@@ -23,6 +23,7 @@ from riverrun.plan.nodes import (
     Read,
     WindowAggregate,
     chain_of,
+    short_of,
 )
 from riverrun.plan.typing import Typed, typed
 from riverrun.schema import Schema
@@ -42,6 +43,7 @@ class Step:
     from_late : whether it takes the late rows of its parent, not its results.
     change : what a stateless step does to a frame.
     operator : a stateful step.
+    short : its label where there is little room.
     """
 
     label: str
@@ -51,6 +53,7 @@ class Step:
     from_late: bool = False
     change: Change | None = None
     operator: Operator[Any] | None = None
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +128,25 @@ def _step(
         source = chain_of(last)[0]
         assert isinstance(source, Read)
         operator = _operator(last, typed(last.parent, schemas), source, one_partition=not partitioned(source))
-        return Step(last.label, last, at, parent, operator=operator)
+        return Step(last.label, last, at, parent, operator=operator, short=last.short)
     if isinstance(last, MapFrames):
         return Step(last.label, last, at, parent, change=_mapping(last, at))
-    return Step(" · ".join(node.label for node in nodes), last, at, parent, change=_expression(nodes))
+    label = " · ".join(node.label for node in nodes)
+    short = " · ".join(short_of(node) for node in nodes)
+    return Step(label, last, at, parent, change=_expression(nodes, label), short=short)
 
 
-def _expression(nodes: Sequence[Node]) -> Change:
+def _expression(nodes: Sequence[Node], label: str) -> Change:
     def change(frame: pl.DataFrame) -> pl.DataFrame:
         lazy = frame.lazy()
         for node in nodes:
             lazy = node.on(lazy)  # type: ignore[union-attr]
-        return lazy.collect()
+        try:
+            return lazy.collect()
+        except pl.exceptions.PolarsError as error:
+            text = str(error).split("\n")[0]
+            hint = '.cast({"x": pl.Int64}), which makes null of such values' if "conversion" in text else None
+            raise PlanError(f"failed: {text}", where=label, hint=hint) from error
 
     return change
 

@@ -19,6 +19,7 @@ from riverrun.ports import Format, Sink, Source
 from riverrun.schema import Schema
 from riverrun.stats.aggregate import Aggregate
 from riverrun.windows.describe import Window
+from riverrun.words import shown
 
 OnBad = Literal["dead_letter", "fail"]
 FrameKind = Literal["polars", "pandas", "arrow", "numpy"]
@@ -53,7 +54,7 @@ class Filter:
 
     @property
     def label(self) -> str:
-        return "filter " + ", ".join(str(p) for p in self.predicates)
+        return "filter " + ", ".join(shown(p) for p in self.predicates)
 
     def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         return rows.filter(*self.predicates)
@@ -66,7 +67,7 @@ class Select:
 
     @property
     def label(self) -> str:
-        return "select " + ", ".join(str(e) for e in self.exprs)
+        return "select " + ", ".join(shown(e) for e in self.exprs)
 
     def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         return rows.select(*self.exprs, HIDDEN)
@@ -79,7 +80,7 @@ class WithColumns:
 
     @property
     def label(self) -> str:
-        return "with_columns " + ", ".join(str(e) for e in self.exprs)
+        return "with_columns " + ", ".join(shown(e) for e in self.exprs)
 
     def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         return rows.with_columns(*self.exprs)
@@ -122,7 +123,8 @@ class Cast:
         return "cast " + ", ".join(f"{name} to {dtype}" for name, dtype in self.dtypes.items())
 
     def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        return rows.cast(dict(self.dtypes), strict=self.strict)
+        dtypes: dict[Any, Any] = dict(self.dtypes)
+        return rows.cast(dtypes, strict=self.strict)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -132,7 +134,7 @@ class DropNulls:
 
     @property
     def label(self) -> str:
-        return "drop_nulls " + (", ".join(self.columns) or "(all columns)")
+        return "drop_nulls " + (", ".join(self.columns) or "in any column")
 
     def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         return rows.drop_nulls(list(self.columns) if self.columns else VISIBLE)
@@ -146,7 +148,8 @@ class FillNull:
 
     @property
     def label(self) -> str:
-        return f"fill_null {', '.join(self.columns) or '(all columns)'} with {self.value}"
+        value = shown(self.value) if isinstance(self.value, pl.Expr) else self.value
+        return f"fill_null {', '.join(self.columns) or 'all columns'} with {value}"
 
     def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         chosen = pl.col(*self.columns) if self.columns else VISIBLE.as_expr()
@@ -219,6 +222,12 @@ class WindowAggregate:
         aggregates = ", ".join(f"{name}={a.label}" for name, a in self.aggregates.items())
         return f"aggregate {aggregates} by {keys} over {self.window}"
 
+    @property
+    def short(self) -> str:
+        """The label without the aggregates, which may be many."""
+        keys = f"by {', '.join(key.name for key in self.keys)}, " if self.keys else ""
+        return f"aggregate {keys}{self.window.short}"
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Late:
@@ -232,6 +241,20 @@ class Late:
 
 
 Node = Read | Expressed | MapFrames | WindowAggregate | Late
+
+
+def short_of(node: Node) -> str:
+    """What a node is called where there is little room."""
+    if isinstance(node, WindowAggregate):
+        return node.short
+    if isinstance(node, (Select, WithColumns)):
+        return f"{node.label.split(' ')[0]} {', '.join(_output_name(expr) for expr in node.exprs)}"
+    return node.label
+
+
+def _output_name(expr: pl.Expr) -> str:
+    """The column that an expression makes; of expressions that make several, the expression."""
+    return expr.meta.output_name(raise_if_undetermined=False) or shown(expr)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

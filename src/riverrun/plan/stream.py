@@ -260,8 +260,10 @@ class Windowed:
 
 
 def _emit(emit: Literal["final", "batch"] | Duration) -> Literal["final", "batch"] | int:
-    if emit == "final" or emit == "batch":
-        return emit
+    if emit == "final":
+        return "final"
+    if emit == "batch":
+        return "batch"
     emit_us = parse_duration(emit, where="window(emit=)")
     if emit_us == 0:
         raise PlanError("early results need some time between them", where="window(emit=)", hint='emit="1s"')

@@ -24,6 +24,7 @@ from riverrun.plan.nodes import (
 )
 from riverrun.schema import INSTANT, Schema
 from riverrun.stats.program import Program, results_schema
+from riverrun.words import shown
 
 #: The column that holds the arrival time when no event time is named.
 ARRIVED_AT = "arrived_at"
@@ -119,7 +120,7 @@ def _check_predicates(node: Filter, before: Typed) -> None:
         dtype = before.empty().lazy().select(predicate.alias("value")).collect_schema()["value"]
         if dtype != pl.Boolean:
             raise PlanError(
-                f"a filter needs true or false, and {predicate} is {dtype}",
+                f"a filter needs true or false, and {shown(predicate)} is {dtype}",
                 where="filter",
                 hint='pl.col("x") > 0',
             )
@@ -133,7 +134,7 @@ def _refuse_neighbours(node: Expressed, where: str) -> None:
     for expr in exprs:
         if _looks_at_other_rows(expr):
             raise PlanError(
-                f"{expr} looks at other rows, and a stream has no fixed set of them",
+                f"{shown(expr)} looks at other rows, and a stream has no fixed set of them",
                 where=where,
                 hint='aggregate over a window instead: .group_by(...).window(rr.tumbling("10s")).agg(...)',
             )
@@ -223,6 +224,12 @@ def _result_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataTy
     columns: dict[str, pl.DataType] = {}
     for key in node.keys:
         columns[key.name] = _key_type(key.name, key.expr, before)
+        if key.name in before.columns and not key.expr.meta.is_column():
+            raise PlanError(
+                f"the key {key.name!r} would take the name of a column that is there already",
+                where="group_by",
+                hint=f'give it a name of its own: (...).alias("{key.name}_group")',
+            )
     taken = [*columns, "window_start", "window_end", "revision", "final"]
     for name, aggregate in node.aggregates.items():
         if name in taken:

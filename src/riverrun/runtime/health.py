@@ -39,7 +39,7 @@ class SourceHealth:
 
 @dataclass(frozen=True, slots=True)
 class StepHealth:
-    """One step of the plan."""
+    """One step of the plan. `short` is its name where there is little room, empty when `name` is short."""
 
     name: str
     rows_in: int = 0
@@ -47,6 +47,7 @@ class StepHealth:
     late: int = 0
     busy_s: float = 0.0
     state_rows: int = 0
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,7 @@ class Job:
             counts.late,
             counts.busy_us / 1e6,
             self.engine.state_rows(at),
+            step.short,
         )
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from riverrun.errors import PlanError, did_you_mean
 from riverrun.stats.partials import Input, Partial
+from riverrun.words import shown
 
 
 class Aggregate:
@@ -80,7 +81,7 @@ def input_dtype(item: Input, empty: pl.DataFrame, *, where: str) -> pl.DataType:
             f"there is no column {name!r}", where=where, hint=did_you_mean(name, empty.columns)
         ) from None
     except pl.exceptions.PolarsError as error:
-        raise PlanError(f"the expression {item.expr} cannot be used: {error}", where=where) from None
+        raise PlanError(f"the expression {shown(item.expr)} cannot be used: {error}", where=where) from None
 
 
 def label_of(function: str, *arguments: object, **options: object) -> str:
@@ -91,4 +92,4 @@ def label_of(function: str, *arguments: object, **options: object) -> str:
 
 
 def _argument(argument: Any) -> str:
-    return str(argument) if isinstance(argument, pl.Expr) else repr(argument)
+    return shown(argument) if isinstance(argument, pl.Expr) else repr(argument)

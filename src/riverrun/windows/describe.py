@@ -35,6 +35,12 @@ class Hopping:
         size = f"windows of {format_duration(self.size_us)}"
         return size if self.tumbling else f"{size} every {format_duration(self.every_us)}"
 
+    @property
+    def short(self) -> str:
+        """For people, where there is little room."""
+        size, every = format_duration(self.size_us), format_duration(self.every_us)
+        return f"tumbling {size}" if self.tumbling else f"hopping {size} every {every}"
+
     def __str__(self) -> str:
         size, every = format_duration(self.size_us), format_duration(self.every_us)
         offset = f", offset={format_duration(self.offset_us)!r}" if self.offset_us else ""
@@ -51,6 +57,11 @@ class Session:
     def words(self) -> str:
         """For people: headings of the dashboard and the terminal."""
         return f"sessions with gaps under {format_duration(self.gap_us)}"
+
+    @property
+    def short(self) -> str:
+        """For people, where there is little room."""
+        return f"session {format_duration(self.gap_us)}"
 
     def __str__(self) -> str:
         return f"session({format_duration(self.gap_us)!r})"
