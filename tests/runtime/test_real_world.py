@@ -100,6 +100,24 @@ def test_bells_of_threads_that_ended_are_given_back(world):
     assert open_descriptors() - before < 5
 
 
+def test_waking_while_threads_end(world):
+    # A bell is given back when its thread ends; whoever rings at that moment must not write elsewhere.
+    ended = threading.Event()
+
+    def come_and_go():
+        for _ in range(300):
+            thread = threading.Thread(target=world.wait, args=([], 0))
+            thread.start()
+            thread.join()
+        ended.set()
+
+    churn = threading.Thread(target=come_and_go)
+    churn.start()
+    while not ended.is_set():
+        world.wake()
+    churn.join()
+
+
 def test_a_seed_makes_chance_repeatable():
     assert RealWorld(seed=5).random.random() == RealWorld(seed=5).random.random()
 

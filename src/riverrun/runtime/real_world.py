@@ -135,6 +135,7 @@ class _Bell:
         os.set_blocking(self._reading, False)
         os.set_blocking(self._writing, False)
         self._rung = False
+        self._gone = False
         self._lock = threading.Lock()
 
     def fileno(self) -> int:
@@ -142,7 +143,7 @@ class _Bell:
 
     def ring(self) -> None:
         with self._lock:
-            if not self._rung:
+            if not self._rung and not self._gone:
                 self._rung = True
                 os.write(self._writing, b"!")
 
@@ -153,8 +154,11 @@ class _Bell:
                 os.read(self._reading, 16)
 
     def __del__(self) -> None:
-        os.close(self._reading)
-        os.close(self._writing)
+        # A bell can still be found, and rung, by another thread while this runs: a weak reference ends later.
+        with self._lock:
+            self._gone = True
+            os.close(self._reading)
+            os.close(self._writing)
 
 
 def _register(poller: select.poll, waitable: Waitable) -> None:
