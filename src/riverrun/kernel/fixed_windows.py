@@ -54,13 +54,35 @@ BUFFER_ROWS_MANY_KEYS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Gathered:
+    """Rows that wait to be aggregated, with the first and last event time among them."""
+
+    rows: pl.DataFrame
+    first_us: int
+    last_us: int
+
+    @staticmethod
+    def of(rows: pl.DataFrame) -> Gathered:
+        return Gathered(rows, *_extent(rows[EVENT_TIME]))
+
+    def split(self, before_us: int) -> tuple[Gathered | None, Gathered | None]:
+        """The rows before an instant, and the others."""
+        if self.last_us < before_us:
+            return self, None
+        if self.first_us >= before_us:
+            return None, self
+        earlier = within(self.rows, EVENT_TIME, BEFORE_TIME, before_us)
+        return Gathered.of(earlier), Gathered.of(within(self.rows, EVENT_TIME, before_us, END))
+
+
+@dataclass(frozen=True, slots=True)
 class FixedState:
     """What is remembered.
 
     Parameters
     ----------
     buffer : rows that are not yet aggregated; see `FixedWindows.step`.
-    buffer_rows, buffer_first_us : how many they are, and the earliest event time among them.
+    buffer_rows : how many they are.
     buffer_limit : how many rows are gathered before they are aggregated.
     panes : partials by pane and key.
     extras : partials by window and key, of rows that count for some windows of their pane only.
@@ -71,9 +93,8 @@ class FixedState:
     folded : how many groups went beyond `max_keys`.
     """
 
-    buffer: tuple[pl.DataFrame, ...] = ()
+    buffer: tuple[Gathered, ...] = ()
     buffer_rows: int = 0
-    buffer_first_us: int | None = None
     buffer_limit: int = BUFFER_ROWS
     panes: Runs = Runs()
     extras: Runs = Runs()
@@ -113,6 +134,7 @@ class FixedWindows:
         self.early_results = early_results
         self.max_keys = max_keys
         self._read = list(dict.fromkeys([*frame.keys, EVENT_TIME, *program.roots]))
+        self._start, self._end = pl.col(WINDOW), pl.col(WINDOW) + window.size_us
         self._by_pane = [PANE, *frame.keys]
         self._by_window = [WINDOW, *frame.keys]
 
@@ -137,21 +159,20 @@ class FixedWindows:
         return state, out
 
     def _gather(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
-        first = _minimum(rows[EVENT_TIME])
-        assert first is not None
-        known = state.buffer_first_us
-        return replace(
-            state,
-            buffer=(*state.buffer, rows[self._read]),
-            buffer_rows=state.buffer_rows + rows.height,
-            buffer_first_us=first if known is None else min(first, known),
-        )
+        gathered = Gathered.of(rows[self._read])
+        return replace(state, buffer=(*state.buffer, gathered), buffer_rows=state.buffer_rows + rows.height)
 
-    def _absorb(self, state: FixedState) -> FixedState:
-        """Aggregate the rows that were gathered."""
-        rows = concat(state.buffer)
+    def _absorb(self, state: FixedState, before_us: int = END) -> FixedState:
+        """Aggregate the rows that were gathered, those before an instant.
+
+        The others wait on, so that the rows of a window are mostly aggregated in one go.
+        """
+        parts = [item.split(before_us) for item in state.buffer]
+        rows = concat(early.rows for early, _ in parts if early is not None)
         if rows is None:
             return state
+        rest = tuple(later for _, later in parts if later is not None)
+        state = replace(state, buffer=rest, buffer_rows=sum(item.rows.height for item in rest))
         groups = 0
         for piece, pane in self._pieces(rows):
             partials, references = self._pane_partials(piece, pane, state.references)
@@ -160,14 +181,8 @@ class FixedWindows:
             panes = state.panes.added(partials, self.program, self._by_pane)
             state = replace(state, panes=panes, references=references, changed=changed)
         many = groups * MANY_KEYS_SHARE > rows.height > BUFFER_ROWS // 2
-        state = replace(
-            state,
-            buffer=(),
-            buffer_rows=0,
-            buffer_first_us=None,
-            buffer_limit=BUFFER_ROWS_MANY_KEYS if many else BUFFER_ROWS,
-        )
-        return self._bounded(state, slack=2)
+        limit = BUFFER_ROWS_MANY_KEYS if many else BUFFER_ROWS
+        return self._bounded(replace(state, buffer_limit=limit), slack=2)
 
     def _bounded(self, state: FixedState, slack: int) -> FixedState:
         """Fold keys beyond `max_keys`; with `slack`, only once there are so many times more rows of partials."""
@@ -269,8 +284,7 @@ class FixedWindows:
             return state.watermark_us
         starts += [_minimum(run.partials.wide[WINDOW]) for run in state.extras.items]
         panes = [_minimum(run.partials.wide[PANE]) for run in state.panes.items]
-        if state.buffer_first_us is not None:
-            panes.append(pane_start_of(state.buffer_first_us, self.window))
+        panes += [pane_start_of(item.first_us, self.window) for item in state.buffer]
         # The earliest window that may hold the pane's first instant.
         starts += [None if p is None else p - (p - offset) % every - (size - 1) // every * every for p in panes]
         earliest = min((start + size for start in starts if start is not None), default=None)
@@ -283,8 +297,8 @@ class FixedWindows:
         after_us, upto_us = state.watermark_us, max(state.watermark_us, watermark_us)
         if due is None or upto_us < due:
             return replace(state, watermark_us=upto_us), NOTHING
-        state = self._bounded(self._absorb(state), slack=1)
-        state = replace(state, watermark_us=upto_us)
+        state = self._absorb(state, pane_start_of(upto_us, self.window))
+        state = replace(self._bounded(state, slack=1), watermark_us=upto_us)
         frames = []
         results = self._close(state, after_us, upto_us)
         if results is not None:
@@ -352,9 +366,9 @@ class FixedWindows:
         return both.unique(self._by_window, keep="last", maintain_order=True)
 
     def _results(self, merged: Partials, extra: Sequence[str] = ()) -> pl.DataFrame:
-        start = pl.col(WINDOW)
         by = [*self._by_window, *extra]
-        values = self.program.results(merged, by, start, start + self.window.size_us)
+        values = self.program.results(merged, by, self._start, self._end)
+        start = values[WINDOW]
         return self.frame.results(values, start, start + self.window.size_us)
 
     def _revise(self, state: FixedState) -> tuple[list[pl.DataFrame], FixedState]:

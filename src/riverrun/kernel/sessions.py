@@ -299,7 +299,7 @@ class SessionWindows:
         wide = wide.sort(LAST, maintain_order=True)
         start, end = pl.col(WINDOW), pl.col(LAST) + self.gap_us
         values = self.program.results(Partials(wide, parts.long), self._by, start, end, keep=[LAST])
-        frame = self.frame.results(values, start, end)
+        frame = self.frame.results(values, values[WINDOW], values[LAST] + self.gap_us)
         if self.frame.revisions:
             frame = frame.with_columns(
                 wide[REVISION].cast(pl.UInt32).alias("revision"), pl.lit(final).alias("final")

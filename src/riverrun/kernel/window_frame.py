@@ -60,15 +60,11 @@ class WindowFrame:
             rows = rows.with_columns(made)
         return rows.filter(pl.col(EVENT_TIME).is_not_null()) if times.null_count() else rows
 
-    def results(self, values: pl.DataFrame, start: pl.Expr, end: pl.Expr) -> pl.DataFrame:
+    def results(self, values: pl.DataFrame, start: pl.Series, end: pl.Series) -> pl.DataFrame:
         """Keys, bounds, aggregates: the columns and their order that users see."""
         names = [n for n in values.columns if n not in self.keys and not n.startswith(PARTIAL_PREFIX)]
-        return values.select(
-            *self.keys,
-            start.cast(INSTANT).alias("window_start"),
-            end.cast(INSTANT).alias("window_end"),
-            *names,
-        )
+        bounds = [start.cast(INSTANT).alias("window_start"), end.cast(INSTANT).alias("window_end")]
+        return pl.DataFrame([*(values[key] for key in self.keys), *bounds, *(values[name] for name in names)])
 
     def late(self, rows: pl.DataFrame, end: pl.Expr) -> pl.DataFrame:
         """Late rows as they came, with the bounds of the window that they were too late for."""

@@ -17,7 +17,7 @@ from riverrun.stats.aggregate import Aggregate, Finished, input_dtype
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX, Input, LongPartial, Rows, WidePartial
 
 #: From so many rows on, the streaming engine of Polars is faster than the in-memory one.
-STREAMING_ROWS = 4_000
+STREAMING_ROWS = 40_000
 
 #: A merge about common references is trusted while N·mean² is at most this many times M2: the subtraction
 #: loses log2 of it in bits, 6 of 53.
@@ -63,6 +63,10 @@ class References:
 NO_REFERENCES = References({})
 
 
+_Named = dict[str, pl.Expr]
+_MergeExpressions = tuple[_Named, _Named, _Named, _Named]
+
+
 @dataclass(frozen=True, slots=True)
 class _Recipe:
     """How the wide partials of a batch are made: what is computed once, and which columns are copies of it.
@@ -96,18 +100,25 @@ class _Recipe:
                 computed[name] = expr
         return _Recipe(computed, copies, literals, tuple(expressions))
 
-    def grouped(self, rows: pl.LazyFrame, by: Sequence[str], height: int, *, resorted: bool) -> pl.DataFrame:
-        """One row a group, in the order of first appearance."""
+    def grouped(
+        self,
+        rows: pl.LazyFrame,
+        by: Sequence[str],
+        height: int,
+        values: Mapping[Input, float],
+        *,
+        resorted: bool,
+    ) -> pl.DataFrame:
+        """One row a group, in the order of first appearance, in one query."""
         named = [expr.alias(name) for name, expr in self.computed.items()]
         if resorted:
             named.append(pl.col(ARRIVAL).min())
-        engine = "streaming" if height >= STREAMING_ROWS else "in-memory"
-        wide = rows.group_by(by, maintain_order=True).agg(named).collect(engine=engine)
-        return wide.sort(ARRIVAL).drop(ARRIVAL) if resorted else wide
-
-    def completed(self, wide: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-        for name, source in self.copies.items():
-            wide.insert_column(wide.width, wide[source].alias(name))
+        added = [pl.col(source).alias(name) for name, source in self.copies.items()]
+        added += [pl.lit(values[item]).alias(name) for name, item in self.literals.items()]
+        query = rows.group_by(by, maintain_order=True).agg(named).with_columns(added)
+        if resorted:
+            query = query.sort(ARRIVAL)
+        wide = query.collect(engine="streaming" if height >= STREAMING_ROWS else "in-memory")
         return wide[[*by, *self.order]]
 
 
@@ -145,6 +156,8 @@ class Program:
         ]
         self._shifted_columns = {item: f"{PARTIAL_PREFIX}sh_{item.short}" for item in self.shifted}
         self._reference_columns = {item: f"{PARTIAL_PREFIX}ref_{item.short}" for item in self.shifted}
+        self._made: tuple[pl.Expr, pl.Expr, list[pl.Expr]] | None = None
+        self._merges: dict[bool, _MergeExpressions] = {}
         self._recipes: dict[tuple[frozenset[Input], bool], _Recipe] = {}
 
     def _column_of(self, item: Input) -> str:
@@ -169,7 +182,7 @@ class Program:
         wide = None
         if not references.by_group:
             wide = self._about_common(ready, by, references, complete)
-            if self._too_far(wide):
+            if self._too_far(wide, self._recipe(complete, common=True)):
                 wide, references = None, References(references.values, by_group=True)
         if wide is None:
             wide = self._about_group_means(ready, by, complete)
@@ -198,15 +211,8 @@ class Program:
             (pl.col(self._columns[item]) - value[item]).alias(name)
             for item, name in self._shifted_columns.items()
         ]
-        wide = recipe.grouped(
-            ready.lazy().with_columns(shifts) if shifts else ready.lazy(),
-            by,
-            ready.height,
-            resorted=ARRIVAL in ready.columns,
-        )
-        for name, item in recipe.literals.items():
-            wide.insert_column(wide.width, pl.Series(name, [value[item]]).new_from_index(0, wide.height))
-        return recipe.completed(wide, by)
+        rows = ready.lazy().with_columns(shifts) if shifts else ready.lazy()
+        return recipe.grouped(rows, by, ready.height, value, resorted=ARRIVAL in ready.columns)
 
     def _about_group_means(
         self, ready: pl.DataFrame, by: Sequence[str], complete: frozenset[Input]
@@ -219,8 +225,7 @@ class Program:
             shifts.append((pl.col(self._columns[item[1]]) - pl.col(reference)).alias(column))
         recipe = self._recipe(complete, common=False)
         rows = ready.lazy().with_columns(means).with_columns(shifts)
-        wide = recipe.grouped(rows, by, ready.height, resorted=ARRIVAL in ready.columns)
-        return recipe.completed(wide, by)
+        return recipe.grouped(rows, by, ready.height, {}, resorted=ARRIVAL in ready.columns)
 
     def _centred(self, complete: frozenset[Input]) -> dict[tuple[str, Input], tuple[str, str, pl.Expr]]:
         """By partial and input: the names of x − r and of r, and the values whose mean r is.
@@ -273,9 +278,11 @@ class Program:
             made = self._recipes[(complete, common)] = _Recipe.of(expressions, literals)
         return made
 
-    def _too_far(self, wide: pl.DataFrame) -> bool:
+    def _too_far(self, wide: pl.DataFrame, recipe: _Recipe) -> bool:
         """Whether some group lies so far off the common references that digits were lost."""
         for names in self._spreads:
+            if all(name in recipe.copies for name in names):
+                continue
             n, mean, m2 = (wide[name] for name in names)
             off, spread = n * mean * mean, m2 * (FAR_SIGMAS * FAR_SIGMAS)
             if not (off > spread).any():
@@ -347,14 +354,27 @@ class Program:
 
     def _merged(self, frame: pl.DataFrame, by: Sequence[str], *, common: bool) -> pl.DataFrame:
         columns = frame.columns
-        if not common:
-            centres = _named(self.wide, lambda p: p.centre())
+        centres, derived, gathered, finished = self._merge_expressions(common=common)
+        if centres:
             frame = frame.with_columns(expr.over(by).alias(name) for name, expr in centres.items())
-        derived = _named(self.wide, lambda p: p.derive(common))
-        frame = frame.with_columns(expr.alias(name) for name, expr in derived.items())
-        merged = _aggregate(frame, by, _named(self.wide, lambda p: p.gather(common)))
-        finished = _named(self.wide, lambda p: p.finish())
-        return merged.with_columns(expr.alias(name) for name, expr in finished.items()).select(columns)
+        if derived:
+            frame = frame.with_columns(expr.alias(name) for name, expr in derived.items())
+        merged = _aggregate(frame, by, gathered)
+        if finished:
+            merged = merged.with_columns(expr.alias(name) for name, expr in finished.items())
+        return merged[columns]
+
+    def _merge_expressions(self, *, common: bool) -> _MergeExpressions:
+        """Made once: making them costs more than a small frame does."""
+        made = self._merges.get(common)
+        if made is None:
+            made = self._merges[common] = (
+                {} if common else _named(self.wide, lambda p: p.centre()),
+                _named(self.wide, lambda p: p.derive(common)),
+                _named(self.wide, lambda p: p.gather(common)),
+                _named(self.wide, lambda p: p.finish()),
+            )
+        return made
 
     # -- partials to results ------------------------------------------------------------------------
 
@@ -367,20 +387,20 @@ class Program:
         keep: Sequence[str] = (),
     ) -> pl.DataFrame:
         """The columns `by` and `keep`, and one column for each aggregate, in the order of `merged`."""
-        at = Finished(start, end, self.dtypes)
-        out = merged.wide.select(
-            *by,
-            *keep,
-            *(
-                expr.alias(name)
-                for name, aggregate in self.aggregates.items()
-                if (expr := aggregate.result(at)) is not None
-            ),
-        )
+        out = merged.wide.select(*by, *keep, *self._result_expressions(start, end))
         for name, aggregate in self.aggregates.items():
             if name not in out.columns:
                 out = self._joined(out, name, aggregate, merged, by)
-        return out.select(*by, *keep, *self.aggregates)
+        return out[[*by, *keep, *self.aggregates]]
+
+    def _result_expressions(self, start: pl.Expr, end: pl.Expr) -> list[pl.Expr]:
+        """Made once for a pair of bounds: making them costs more than a small frame does."""
+        if self._made is None or self._made[0] is not start or self._made[1] is not end:
+            at = Finished(start, end, self.dtypes)
+            found = {name: aggregate.result(at) for name, aggregate in self.aggregates.items()}
+            exprs = [expr.alias(name) for name, expr in found.items() if expr is not None]
+            self._made = (start, end, exprs)
+        return self._made[2]
 
     def _joined(
         self, out: pl.DataFrame, name: str, aggregate: Aggregate, merged: Partials, by: Sequence[str]
