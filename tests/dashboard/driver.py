@@ -101,6 +101,7 @@ class FakeHealth:
         self.watermark_us: int | None = None
         self.running = True
         self.quiet = False
+        self.extra_steps: tuple[StepHealth, ...] = ()
 
     def advance(self, results: int, seconds: float, watermark_us: int) -> None:
         """Rows came in for so long."""
@@ -137,7 +138,7 @@ class FakeHealth:
             started_us=self._started_us,
             running=self.running,
             sources=(source,),
-            steps=self._steps(received, late, bad),
+            steps=self._steps(received, late, bad) + self.extra_steps,
             edges=((0, 1), (1, 2), (2, 3), (3, 4), (3, 5), (5, 6)),
             rejected=self._samples(bad, now_us),
             results=self.results,

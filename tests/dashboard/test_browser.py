@@ -15,6 +15,7 @@ import pytest
 from riverrun.charts.view import Correlation, View
 from riverrun.clock import SystemClock
 from riverrun.dashboard import Dashboard
+from riverrun.runtime.health import StepHealth
 from tests.dashboard.driver import MARKET, FakeHealth, Market, key_names
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -381,4 +382,27 @@ def test_theme_zoom_and_time_range(served, look):
     page.until("Array.isArray(riverrun.span) && riverrun.span[1] - riverrun.span[0] < 30000")
     page.page.mouse.dblclick(box["x"] + box["width"] * 0.5, box["y"] + 60)
     page.until("riverrun.span === 60000")
+    page.assert_clean()
+
+
+def test_long_names_of_steps_stretch_nothing(serve, look):
+    values = ", ".join(f"value_{i}=mean(price * {i})" for i in range(20))
+    name = f"aggregate {values} by symbol over tumbling('10s')"
+    served = serve([MARKET])
+    served.health.extra_steps = (
+        StepHealth(name, short="aggregate by symbol, tumbling 10s"),
+        StepHealth("filter " + "x" * 200),
+    )
+    served.health.advance(1, 1.0, 1_000_000)
+    page = look(served.dashboard.url)
+    page.until("document.querySelectorAll('.plan-box').length > 1")
+    page.until("(name) => [...document.querySelectorAll('#pipeline td')].some((td) => td.title === name)", name)
+    names = page.page.evaluate("[...document.querySelectorAll('.plan-name')].map((text) => text.textContent)")
+    assert names[-4:] == ["aggregate by symbol,", "tumbling 10s", "filter " + "x" * 19, "x" * 25 + "…"]
+    for selector, too_wide in (
+        ("#pipeline .scroll", "box.scrollWidth > box.clientWidth"),
+        (".plan-name", "box.getComputedTextLength() > box.parentNode.children[1].getBBox().width - 12"),
+    ):
+        found = f"[...document.querySelectorAll('{selector}')].filter((box) => {too_wide})"
+        assert page.page.evaluate(f"{found}.map((box) => box.textContent)") == []
     page.assert_clean()

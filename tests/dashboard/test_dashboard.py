@@ -11,6 +11,7 @@ import time
 import polars as pl
 import pytest
 
+import riverrun as rr
 from riverrun.clock import SystemClock
 from riverrun.dashboard import Dashboard
 from riverrun.errors import ConfigError, MissingExtraError
@@ -219,3 +220,12 @@ def test_importing_the_dashboard_imports_no_web_server():
     code = f"import sys, riverrun.dashboard; print([name for name in {names} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_run_opens_its_page_to_other_machines_only_when_told(caplog):
+    rows = rr.read({"x": [1.0]})
+    with pytest.raises(rr.ConfigError, match="can be reached from other machines"):
+        rr.run(rows, dashboard="0.0.0.0:0")
+    summary = rr.run(rows, dashboard="0.0.0.0:0", allow_unauthenticated=True)
+    assert summary.rows == 1
+    assert "can be seen by everybody" in caplog.text

@@ -9,7 +9,7 @@ DEFAULT = "127.0.0.1:8765"
 
 
 def add_dashboard(parser: argparse.ArgumentParser, *, default: bool) -> None:
-    """Add ``--dashboard`` and ``--no-dashboard``."""
+    """Add ``--dashboard``, ``--no-dashboard`` and ``--allow-unauthenticated``."""
     parser.add_argument(
         "--dashboard",
         metavar="HOST:PORT",
@@ -17,6 +17,11 @@ def add_dashboard(parser: argparse.ArgumentParser, *, default: bool) -> None:
         const=DEFAULT,
         help="where the live dashboard is served (default "
         + (f"{DEFAULT}, or the next free port)" if default else f"none; without HOST:PORT {DEFAULT})"),
+    )
+    parser.add_argument(
+        "--allow-unauthenticated",
+        action="store_true",
+        help="let other machines see the dashboard, though it has no login",
     )
     if default:
         parser.add_argument("--no-dashboard", action="store_true", help="no dashboard, only the terminal")

@@ -64,5 +64,6 @@ def run(args: argparse.Namespace) -> int:
         dead_letters=args.dead_letters,
         world=world,
         latest=Latest(),
+        allow_unauthenticated=args.allow_unauthenticated,
     )
     return 0

@@ -28,6 +28,7 @@ def run_shown(
     dead_letters: str | None,
     world: RealWorld,
     latest: Latest | None,
+    allow_unauthenticated: bool = False,
 ) -> Summary:
     """Run a pipeline to its end; the summary is printed.
 
@@ -62,6 +63,7 @@ def run_shown(
             world=world,
             stop=stop,
             on_dashboard=lambda url: _told(url, screen),
+            allow_unauthenticated=allow_unauthenticated,
         )
     finally:
         screen.close()

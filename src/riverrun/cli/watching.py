@@ -124,6 +124,7 @@ def _run(
             world=world,
             stop=stop,
             on_dashboard=_on_dashboard(screen),
+            allow_unauthenticated=args.allow_unauthenticated,
         )
     finally:
         screen.close()

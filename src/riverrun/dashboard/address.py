@@ -70,7 +70,7 @@ def check_reach(address: TcpAddress, *, allow_unauthenticated: bool) -> None:
         f"{address} can be reached from other machines, and the dashboard has no login",
         where="dashboard",
         hint=f'dashboard="127.0.0.1:{address.port}" (and an SSH tunnel to look from afar), '
-        "or allow_unauthenticated=True if everybody on that network may see the data",
+        "or allow_unauthenticated=True (--allow-unauthenticated) if everybody on that network may see the data",
     )
 
 

@@ -57,6 +57,7 @@ def run(
     clock: Clock | None = None,
     dead_letters: str | None = None,
     watcher: Callable[[Any], None] | None = None,
+    allow_unauthenticated: bool = False,
 ) -> Summary:
     """Run a pipeline until its inputs end, Ctrl-C or SIGTERM comes, or `until` has passed.
 
@@ -72,6 +73,8 @@ def run(
     clock : what tells the time; the machine's clock when left out.
     dead_letters : a folder for the records that were not accepted; in memory when left out.
     watcher : called about four times a second with the state of the run (a `Health`).
+    allow_unauthenticated : let other machines see the dashboard, though it has no login; without it
+        `dashboard` must be an address of this machine alone.
 
     Returns
     -------
@@ -87,7 +90,12 @@ def run(
     (2, 'end of input')
     """
     return Pipeline(name, outputs).run(
-        dashboard=dashboard, until=until, clock=clock, dead_letters=dead_letters, watcher=watcher
+        dashboard=dashboard,
+        until=until,
+        clock=clock,
+        dead_letters=dead_letters,
+        watcher=watcher,
+        allow_unauthenticated=allow_unauthenticated,
     )
 
 

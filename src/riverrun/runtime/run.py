@@ -85,6 +85,7 @@ def run_outputs(
     world: World | None = None,
     stop: Stop | None = None,
     on_dashboard: Callable[[str], None] | None = None,
+    allow_unauthenticated: bool = False,
 ) -> Summary:
     """Run outputs until their inputs end, a signal comes, or `until` has passed. See `riverrun.run`."""
     _check_sources(outputs)
@@ -113,7 +114,7 @@ def run_outputs(
         ends.open(job)
         if dashboard is not None:
             before_us = world.clock.monotonic_us()
-            page = ends.show(job, dashboard)
+            page = ends.show(job, dashboard, allow_unauthenticated=allow_unauthenticated)
             stack.callback(page.stop)
             # Loading the dashboard takes a second or two, which are no part of the run.
             if deadline_us is not None:
@@ -201,11 +202,16 @@ class _Ends:
                 typed = job.flow.steps[at].typed
                 self._writers[number] = output.sink.open(self._world, dict(typed.columns), typed.keys)
 
-    def show(self, job: Job, address: str | tuple[str, int]) -> Any:
+    def show(self, job: Job, address: str | tuple[str, int], *, allow_unauthenticated: bool) -> Any:
         views = views_of(job.flow)
         self._views = {number: view.id for number, view in views.items()}
         made = function("dashboard")(
-            address, title=job.name, views=tuple(views.values()), health=job.health, clock=self._world.clock
+            address,
+            title=job.name,
+            views=tuple(views.values()),
+            health=job.health,
+            clock=self._world.clock,
+            allow_unauthenticated=allow_unauthenticated,
         )
         made.start()
         self._page = made

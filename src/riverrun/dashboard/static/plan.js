@@ -4,8 +4,9 @@ import { loadColor } from "./colors.js";
 import { el, setText, svg } from "./dom.js";
 import { percent, short } from "./format.js";
 
-const WIDTH = 200;
-const HEIGHT = 58;
+const WIDTH = 236;
+const HEIGHT = 74;
+const LINE = 26;
 const GAP_X = 40;
 const GAP_Y = 18;
 
@@ -16,7 +17,7 @@ export class Plan {
   }
 
   draw(health, rates) {
-    const shape = JSON.stringify([health.steps.map((step) => step.name), health.edges]);
+    const shape = JSON.stringify([health.steps.map((step) => [step.name, step.short]), health.edges]);
     if (shape !== this.shape) this.#build(health);
     this.shape = shape;
     this.nodes?.forEach(({ box, flow, load, title }, i) => {
@@ -46,12 +47,21 @@ export class Plan {
 
   #node(step, { x, y }) {
     const box = svg("rect", { width: WIDTH, height: HEIGHT, rx: 9, class: "plan-box" });
-    const flow = svg("text", { x: 12, y: 42, class: "plan-flow" });
-    const load = svg("text", { x: WIDTH - 12, y: 42, class: "plan-flow", "text-anchor": "end" });
+    const flow = svg("text", { x: 12, y: 60, class: "plan-flow" });
+    const load = svg("text", { x: WIDTH - 12, y: 60, class: "plan-flow", "text-anchor": "end" });
     const title = svg("title");
-    const name = svg("text", { x: 12, y: 23, class: "plan-name", text: clip(step.name, 22) });
-    return { group: svg("g", { transform: `translate(${x} ${y})` }, title, box, name, flow, load), box, flow, load, title };
+    const lines = inLines(step.short || step.name);
+    const names = lines.map((text, i) => svg("text", { x: 12, y: (lines.length > 1 ? 21 : 29) + 17 * i, class: "plan-name", text }));
+    return { group: svg("g", { transform: `translate(${x} ${y})` }, title, box, names, flow, load), box, flow, load, title };
   }
+}
+
+// One or two lines, broken at a space where there is one; the whole name is in the title.
+function inLines(text) {
+  if (text.length <= LINE) return [text];
+  const space = text.lastIndexOf(" ", LINE);
+  const cut = space > LINE / 3 ? space : LINE;
+  return [text.slice(0, cut), clip(text.slice(cut).trimStart(), LINE)];
 }
 
 function clip(text, most) {
