@@ -85,6 +85,8 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
     "demos/data_files.py": {".read_bytes()": "its own data, which are installed with it"},
     "demos/catalogue.py": {".read_text()": "its own code, which is installed with it, to show it"},
     "dashboard/assets.py": {".read_bytes()": "its own page and scripts, which are installed with it"},
+    "runtime/memory.py": {".read_text()": "what the system says of this process; no input of a pipeline"},
+    "testing/laws.py": {"random": "shuffles the parts by a seed, so that a broken law breaks again"},
     "testing/simulated_world.py": {"random": "the simulated world's chance is a seeded generator"},
 }
 

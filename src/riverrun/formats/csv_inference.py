@@ -84,7 +84,7 @@ def records(dialect: Dialect, head: bytes, *, complete: bool) -> list[list[str]]
         record = scanner.next_record(data, at, len(data), complete=complete)
         if record is None:
             record = scanner.next_record(data, at, len(data), complete=True)
-            assert record is not None  # noqa: S101 - complete
+            assert record is not None
         try:
             text = data[at : record.end - 1].decode().removesuffix("\r")
             if text.strip() and not record.problem:

@@ -107,7 +107,7 @@ class LineBuffer:
 
     def _pass_over(self, data: bytes, out: list[Block | Rejected]) -> bytes:
         """Add to the line that is being skipped; give back what follows its newline."""
-        assert self._skipped is not None  # noqa: S101 - called only then
+        assert self._skipped is not None
         end = data.find(b"\n")
         if end < 0:
             self._skipped.add(data)

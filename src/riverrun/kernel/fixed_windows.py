@@ -10,7 +10,7 @@ order of rows alone, and never on how they were cut into batches.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -96,8 +96,8 @@ class FixedState:
     buffer: tuple[Gathered, ...] = ()
     buffer_rows: int = 0
     buffer_limit: int = BUFFER_ROWS
-    panes: Runs = Runs()
-    extras: Runs = Runs()
+    panes: Runs = field(default_factory=Runs)
+    extras: Runs = field(default_factory=Runs)
     pending: tuple[Partials, ...] = ()
     emitted: pl.DataFrame | None = None
     changed: tuple[pl.DataFrame, ...] = ()
@@ -185,7 +185,7 @@ class FixedWindows:
         return self._bounded(replace(state, buffer_limit=limit), slack=2)
 
     def _bounded(self, state: FixedState, slack: int) -> FixedState:
-        """Fold keys beyond `max_keys`; with `slack`, only once there are so many times more rows of partials."""
+        """Fold keys beyond `max_keys`; with `slack`, only once there are so many times more partials."""
         if state.panes.rows <= slack * self.max_keys:
             return state
         panes, folded = state.panes.bounded(self.program, PANE, self.frame.keys, self.max_keys)
@@ -314,7 +314,7 @@ class FixedWindows:
         return state, Output(frames=(ordered,))
 
     def _close(self, state: FixedState, after_us: int, upto_us: int) -> Partials | None:
-        """The merged partials of all windows with ``after < end <= upto``, by window end and first appearance."""
+        """The merged partials of windows with ``after < end <= upto``, by window end and first appearance."""
         after, upto = after_us - self.window.size_us + 1, upto_us - self.window.size_us + 1
         oldest = after if self.window.tumbling else BEFORE_TIME
         parts = [

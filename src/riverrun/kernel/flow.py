@@ -87,7 +87,7 @@ def flow_of(
             following = children[id(node)][0] if not alone else None
             if _is_expressed(node) and following is not None and _is_expressed(following):
                 continue
-            step = _step(pending, place, steps, schemas, partitioned)
+            step = _step(pending, place, schemas, partitioned)
             steps.append(step)
             place[id(node)] = len(steps) - 1
             pending = []
@@ -112,7 +112,6 @@ def _is_expressed(node: Node) -> bool:
 def _step(
     nodes: Sequence[Node],
     place: Mapping[int, int],
-    steps: Sequence[Step],
     schemas: Mapping[Read, Schema],
     partitioned: Callable[[Read], bool],
 ) -> Step:

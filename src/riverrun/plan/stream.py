@@ -133,7 +133,8 @@ class Stream:
         schema : the columns that come out, for functions that cannot work on an empty frame.
 
         >>> import riverrun as rr
-        >>> rr.read({"x": [1.0, 4.0]}).map_frames(lambda t: t.assign(r=t.x ** 0.5), as_="pandas").collect()["r"].to_list()
+        >>> rows = rr.read({"x": [1.0, 4.0]})
+        >>> rows.map_frames(lambda t: t.assign(r=t.x ** 0.5), as_="pandas").collect()["r"].to_list()
         [1.0, 2.0]
         """
         if as_ not in ("polars", "pandas", "arrow", "numpy"):

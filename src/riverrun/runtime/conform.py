@@ -21,7 +21,7 @@ def schema_of_frame(frame: pl.DataFrame, time: str | None) -> Schema:
 
 
 def conform(frame: pl.DataFrame, schema: Schema, *, where: str) -> pl.DataFrame:
-    """The columns of the schema, in its types. Raises `SchemaError` when a column is missing or does not fit."""
+    """The columns of the schema, in its types. Raises `SchemaError` when one is missing or does not fit."""
     if dict(frame.schema) == schema.polars():
         return frame
     for column in schema:

@@ -65,7 +65,7 @@ class Engine:
         return [step.node for step in self.flow.steps if isinstance(step.node, Read)]
 
     def feed(self, read: Read, frame: pl.DataFrame, watermark_us: int) -> tuple[list[Emission], int]:
-        """Take in rows of a source, then its watermark. Returns results, and how many rows were late for all windows."""
+        """Take in rows of a source, then its watermark. Returns results, and how many rows were late for all."""
         turn = _Turn()
         for at, step in enumerate(self.flow.steps):
             if self._reads[at] is not read:
@@ -98,7 +98,7 @@ class Engine:
         return turn.emissions
 
     def closes(self, read: Read) -> list[int]:
-        """For the window steps behind a source that hold something: the watermark that closes their next window."""
+        """For window steps behind a source that hold something: the watermark that closes the next window."""
         found = []
         for at, step in enumerate(self.flow.steps):
             if self._reads[at] is read and step.operator is not None:

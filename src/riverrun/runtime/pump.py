@@ -88,7 +88,7 @@ class Pump:
         return list(self.reader.poll(max_bytes))
 
     def look(self, chunks: Sequence[Chunk | FrameChunk]) -> bool:
-        """Find out format and schema from what was received, and hold it back: the next `decode` begins with it.
+        """Find out format and schema from what was received, and hold it back for the next `decode`.
 
         Returns whether they are known. In between, `schema` and `read` may still be changed.
         """

@@ -110,8 +110,11 @@ class EstimatedDistinct(Aggregate):
 
 
 def estimate(table: pl.DataFrame, by: Sequence[str], precision: int) -> pl.DataFrame:
-    """The estimate of each group from its registers (Ertl, 2017, "New cardinality estimation algorithms for
-    HyperLogLog sketches", algorithm 6), which needs no correction tables and is exact to rounding for few values."""
+    """The estimate of each group from its registers.
+
+    Ertl (2017), "New cardinality estimation algorithms for HyperLogLog sketches", algorithm 6: it needs no
+    correction tables and is exact to rounding for few values.
+    """
     m, q = float(1 << precision), HASH_BITS - precision
     ranks = [(pl.col("rank") == k).sum().cast(pl.Float64).alias(f"c{k}") for k in range(1, q + 2)]
     counts = table.group_by(by).agg(*ranks, pl.len().cast(pl.Float64).alias("used"))
@@ -125,7 +128,7 @@ def estimate(table: pl.DataFrame, by: Sequence[str], precision: int) -> pl.DataF
 
 def _sigma(x: pl.Series) -> pl.Series:
     """Σ x^(2^k) 2^(k−1), added until nothing changes; infinite at 1."""
-    y, z, x = 1.0, x, x
+    y, z = 1.0, x
     for _ in range(HASH_BITS):
         x = x * x
         z, before = z + x * y, z
@@ -194,7 +197,8 @@ def n_unique_exact(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
 
     >>> import riverrun as rr
     >>> rows = {"user": ["ann", "bob", "ann", None]}
-    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(u=rr.n_unique_exact("user")).collect()["u"].to_list()
+    >>> hourly = rr.read(rows).group_by().window(rr.tumbling("1h"))
+    >>> hourly.agg(u=rr.n_unique_exact("user")).collect()["u"].to_list()
     [2]
     """
     return ExactDistinct(Input.of(x, nan=nan), label_of("n_unique_exact", x))

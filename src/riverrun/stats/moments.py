@@ -347,7 +347,8 @@ def cov(x: ColumnLike, y: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") 
 
     >>> import riverrun as rr
     >>> rows = {"x": [1.0, 2.0, 3.0], "y": [2.0, 4.0, 9.0]}
-    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(c=rr.cov("x", "y", ddof=1)).collect()["c"].to_list()
+    >>> hourly = rr.read(rows).group_by().window(rr.tumbling("1h"))
+    >>> hourly.agg(c=rr.cov("x", "y", ddof=1)).collect()["c"].to_list()
     [3.5]
     """
     items = [Input.of(item, nan=nan, read="number") for item in (x, y)]

@@ -129,6 +129,7 @@ class WidePartial:
 
     def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
         """Part to an expression over the rows of a group."""
+        del rows
         raise AssertionError("a partial says what it keeps of rows")
 
     def centre(self) -> dict[str, pl.Expr]:
@@ -140,6 +141,7 @@ class WidePartial:
         return {}
 
     def gather(self, common: bool) -> dict[str, pl.Expr]:
+        del common
         raise AssertionError("a partial says how it is merged")
 
     def finish(self) -> dict[str, pl.Expr]:
@@ -165,10 +167,12 @@ class LongPartial:
 
     def of_rows(self, frame: pl.DataFrame, rows: Rows, by: Sequence[str]) -> pl.DataFrame:
         """The table for the rows of a batch, with the columns `by` first."""
+        del frame, rows, by
         raise AssertionError("a partial says what it keeps of rows")
 
     def merge(self, frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         """One table of several that were put one under the other."""
+        del frame, by
         raise AssertionError("a partial says how it is merged")
 
 

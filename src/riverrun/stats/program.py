@@ -340,7 +340,7 @@ class Program:
         for names in self._spreads:
             n, mean, m2 = (frame[name] for name in names)
             several = n > 1
-            if (n * mean * mean).filter(several).sum() > TRUSTED_RATIO * m2.filter(several).sum():
+            if (n * mean * mean).filter(several).sum() > TRUSTED_RATIO * float(m2.filter(several).sum()):
                 return True
         return False
 

@@ -90,7 +90,7 @@ class Quantile(Aggregate):
 
 
 def quantile_of_counts(table: pl.DataFrame, by: Sequence[str], q: float) -> pl.DataFrame:
-    """The quantile of each group of a table with ``value`` and ``count``, as type 7 of Hyndman and Fan (1996)."""
+    """The quantile of each group of a table with ``value`` and ``count``; type 7 of Hyndman and Fan (1996)."""
     ranked = table.sort("value", nulls_last=True).with_columns(
         upto=pl.col("count").cum_sum().over(by), n=pl.col("count").sum().over(by)
     )
