@@ -51,7 +51,9 @@ def main(chosen: list[str]) -> None:
     target = Path(__file__).parent / "results" / "latest.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
-    print(f"\nwritten to {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target.name}")
+    print(
+        f"\nwritten to {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target.name}"
+    )
 
 
 def _shown(value: float) -> str:

@@ -13,7 +13,9 @@ import numpy as np
 import polars as pl
 
 START_MS = 1_700_000_000_000
-SCHEMA = {"ts": pl.Datetime("ms"), "symbol": pl.String, "price": pl.Float64, "size": pl.Float64}
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "ts": pl.Datetime("ms"), "symbol": pl.String, "price": pl.Float64, "size": pl.Float64,
+}  # fmt: skip
 
 
 def rows(count: int, keys: int = 100, rows_per_ms: int = 100, seed: int = 0, first: int = 0) -> pl.DataFrame:
@@ -49,7 +51,9 @@ def as_json(frame: pl.DataFrame) -> bytes:
 def sender(blocks: list[bytes], repeat: int = 1) -> Iterator[int]:
     """Serve bytes once to the first who connects, as fast as they are taken; yields the port."""
     parent, child = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=_serve, args=(child, blocks, repeat), daemon=True)
+    process = multiprocessing.get_context("fork").Process(
+        target=_serve, args=(child, blocks, repeat), daemon=True
+    )
     process.start()
     try:
         yield parent.recv()

@@ -24,11 +24,13 @@ def measure(rounds: int = 5) -> dict[str, float]:
 
 
 def _timed_import(code: str) -> float:
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    return float(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    )
 
 
 def _watch(port: int = 18_765) -> float:
-    """From the start of the process to the first result that the dashboard can show, data flowing all the time."""
+    """From the start of the process to the first result on the dashboard, data flowing all the time."""
     with paced_sender(rows(2_000 * 12, rows_per_ms=2), 2_000, slice_ms=20) as (feed, _):
         command = [sys.executable, "-m", "riverrun", "watch", f"tcp://127.0.0.1:{feed}", "--window", "1s"]
         began = time.perf_counter()

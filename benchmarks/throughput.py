@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -36,7 +37,18 @@ def _cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def statistics_of(key: str = "symbol") -> list[pl.Expr]:
+class Collected:
+    """A stream to be collected while the clock runs; what came is looked at later."""
+
+    def __init__(self, stream: rr.Stream) -> None:
+        self._stream = stream
+        self.frame = pl.DataFrame()
+
+    def __call__(self) -> None:
+        self.frame = self._stream.collect()
+
+
+def statistics_of() -> list[pl.Expr]:
     price, size = pl.col("price"), pl.col("size")
     return [
         pl.len().alias("n"),
@@ -52,7 +64,9 @@ def one_shot_csv(data: bytes, *, streaming: bool) -> pl.DataFrame:
     pane = (pl.col("ts") - pl.col("ts") % WINDOW_MS).alias("pane")
     if streaming:
         lazy = pl.scan_csv(io.BytesIO(data), has_header=False, schema=schema)
-        return lazy.with_columns(pane).group_by("pane", "symbol").agg(statistics_of()).collect(engine="streaming")
+        return (
+            lazy.with_columns(pane).group_by("pane", "symbol").agg(statistics_of()).collect(engine="streaming")
+        )
     frame = pl.read_csv(data, has_header=False, schema=schema)
     return frame.with_columns(pane).group_by("pane", "symbol").agg(statistics_of())
 
@@ -62,8 +76,12 @@ def one_shot_json(data: bytes, *, streaming: bool) -> pl.DataFrame:
     pane = (pl.col("ts") - pl.col("ts") % WINDOW_MS).alias("pane")
     if streaming:
         lazy = pl.scan_ndjson(io.BytesIO(data), schema=schema)
-        return lazy.with_columns(pane).group_by("pane", "symbol").agg(statistics_of()).collect(engine="streaming")
-    return pl.read_ndjson(data, schema=schema).with_columns(pane).group_by("pane", "symbol").agg(statistics_of())
+        return (
+            lazy.with_columns(pane).group_by("pane", "symbol").agg(statistics_of()).collect(engine="streaming")
+        )
+    return (
+        pl.read_ndjson(data, schema=schema).with_columns(pane).group_by("pane", "symbol").agg(statistics_of())
+    )
 
 
 def pipeline(port: int, kind: str, max_keys: int = 2_000_000) -> rr.Stream:
@@ -88,19 +106,23 @@ def pipeline(port: int, kind: str, max_keys: int = 2_000_000) -> rr.Stream:
     )
 
 
-def measure(kind: str, count: int, keys: int = 100, rounds: int = 5, rows_per_ms: int = 100) -> dict[str, float]:
+def measure(
+    kind: str, count: int, keys: int = 100, rounds: int = 5, rows_per_ms: int = 100
+) -> dict[str, float]:
     """Interleaved rounds of both one-shot engines and riverrun; medians, and ratios round by round."""
     frame = rows(count, keys, rows_per_ms)
     data = as_csv(frame) if kind == "csv" else as_json(frame)
     one_shot = one_shot_csv if kind == "csv" else one_shot_json
     ours, base = [], []
     for _ in range(rounds):
-        base.append(min((timed(lambda s=s: one_shot(data, streaming=s)) for s in (False, True)), key=lambda r: r.wall_s))
+        base.append(
+            min((timed(partial(one_shot, data, streaming=s)) for s in (False, True)), key=lambda r: r.wall_s)
+        )
         with sender([data]) as port:
             stream = pipeline(port, kind)
-            results: list[pl.DataFrame] = []
-            ours.append(timed(lambda: results.append(stream.collect())))
-        assert int(results[0]["n"].sum()) == count
+            collected = Collected(stream)
+            ours.append(timed(collected))
+        assert int(collected.frame["n"].sum()) == count
     millions = count / 1e6
     return {
         "rows": count,

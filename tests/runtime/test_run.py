@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -220,3 +221,31 @@ def test_dead_letters_are_written_to_a_folder(tmp_path):
     assert letters["head"].to_list() == ["2,b,oops", "3,c"]
     assert letters["position"].to_list() == [16, 25]
     assert letters["source"].unique().to_list() == ["prices"]
+
+
+def test_a_sender_that_never_stops_does_not_keep_the_run_from_ending():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        block = b"".join(b"%d,A,1.5\n" % (1_700_000_000_000 + i) for i in range(5_000))
+
+        def flood() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                for _ in range(20_000):
+                    connection.sendall(block)
+
+        sender = threading.Thread(target=flood, daemon=True)
+        sender.start()
+        stream = rr.read(
+            f"tcp://127.0.0.1:{port}",
+            format="csv",
+            schema={"ts": pl.Datetime("ms"), "k": pl.String, "x": pl.Float64},
+            time="ts",
+            delay=None,
+        )
+        summary = rr.run(stream.group_by("k").window(rr.tumbling("1h")).agg(n=rr.count()), until="300ms")
+        sender.join(timeout=10)
+    assert summary.stopped_by == "until"
+    assert summary.seconds < 8
+    assert summary.sources[0].conserved
+    assert summary.sources[0].in_flight == 0

@@ -13,7 +13,8 @@ from riverrun.plan.nodes import Output, WindowAggregate, chain_of
 from riverrun.plan.pipeline import Pipeline
 from riverrun.runtime.health import Health
 from riverrun.runtime.real_world import RealWorld
-from riverrun.runtime.run import Stop, run_outputs
+from riverrun.runtime.run import run_outputs
+from riverrun.runtime.stop import Stop
 from riverrun.runtime.summary import Summary
 
 #: A pipeline shows results of so many of its outputs on the terminal.

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 
 from riverrun.cli.screen import LiveScreen, Screen
-from riverrun.runtime.run import Stop
+from riverrun.runtime.stop import Stop
 from riverrun.world import World
 
 

@@ -26,7 +26,8 @@ from riverrun.ports import Format, Sink
 from riverrun.registry import function
 from riverrun.runtime.pump import Pump
 from riverrun.runtime.real_world import RealWorld
-from riverrun.runtime.run import Stop, run_outputs
+from riverrun.runtime.run import run_outputs
+from riverrun.runtime.stop import Stop
 from riverrun.runtime.summary import Summary
 from riverrun.schema import Schema
 from riverrun.windows.describe import Hopping

@@ -65,7 +65,7 @@ class Engine:
         return [step.node for step in self.flow.steps if isinstance(step.node, Read)]
 
     def feed(self, read: Read, frame: pl.DataFrame, watermark_us: int) -> tuple[list[Emission], int]:
-        """Take in rows of a source, then its watermark. Returns results, and how many rows were late for all."""
+        """Take in rows of a source, then its watermark. Returns results, and how many rows were late."""
         turn = _Turn()
         for at, step in enumerate(self.flow.steps):
             if self._reads[at] is not read:

@@ -99,7 +99,7 @@ class Job:
         emissions += self.engine.early(lambda node: node.emit == "batch")
         with self.lock:
             intake.settle(arrival, batch.rows, late, len(rejected))
-        self._rates[source].note(self.world.clock.monotonic_us(), arrival.records)
+            self._rates[source].note(self.world.clock.monotonic_us(), arrival.records)
         self._put_out(emissions, arrival.received_us)
 
     def advance(self, source: int, watermark_us: int) -> None:
@@ -156,23 +156,26 @@ class Job:
                 where=f"{name}, {arrival.partition}, byte {first.position}",
                 hint='leave out on_bad="fail" to keep such records apart as dead letters',
             )
-        self.dead_letters.add(name, arrival.partition, arrival.received_us, rejected)
+        with self.lock:
+            self.dead_letters.add(name, arrival.partition, arrival.received_us, rejected)
 
     def _put_out(self, emissions: Sequence[Emission], received_us: int | None) -> None:
         for emission in emissions:
             self.results += emission.frame.height
             self._deliver(emission.output, emission.frame)
         if emissions and received_us:
-            self._latencies_ms.append((self.world.clock.now_us() - received_us) / 1_000)
+            with self.lock:
+                self._latencies_ms.append((self.world.clock.now_us() - received_us) / 1_000)
 
     # -- what can be seen ---------------------------------------------------------------------------
 
     def health(self) -> Health:
-        """Everything at this moment."""
+        """Everything at this moment; may be called from any thread."""
         steps = self.flow.steps
-        latencies = sorted(self._latencies_ms)
         with self.lock:
+            latencies = sorted(self._latencies_ms)
             sources = tuple(self._source_health(i) for i in range(len(self.pumps)))
+            recent = list(self.dead_letters.recent)[-SAMPLES:]
         return Health(
             name=self.name,
             now_us=self.world.clock.now_us(),
@@ -181,7 +184,7 @@ class Job:
             sources=sources,
             steps=tuple(self._step_health(at) for at in range(len(steps))),
             edges=tuple((step.parent, at) for at, step in enumerate(steps) if step.parent is not None),
-            rejected=tuple(_sample(letter) for letter in list(self.dead_letters.recent)[-SAMPLES:]),
+            rejected=tuple(_sample(letter) for letter in recent),
             results=self.results,
             memory_bytes=resident_bytes(),
             latency_ms_p50=_percentile(latencies, 0.5),

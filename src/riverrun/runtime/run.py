@@ -1,4 +1,4 @@
-"""The thin shell around a job: threads for the sources, the loop of the engine, signals, sinks, the dashboard."""
+"""The thin shell around a job: threads of the sources, the loop of the engine, signals, sinks, dashboard."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -21,19 +21,16 @@ from riverrun.registry import function
 from riverrun.runtime.dead_letters import DeadLetters
 from riverrun.runtime.health import Health
 from riverrun.runtime.job import Job
-from riverrun.runtime.pump import BLOCK_BYTES, Pump
+from riverrun.runtime.pump import Pump
 from riverrun.runtime.queue import Item, Queue
 from riverrun.runtime.real_world import RealWorld
+from riverrun.runtime.receiving import RECEIVE_BYTES, run_source, wait_for
+from riverrun.runtime.stop import Stop
 from riverrun.runtime.summary import Summary
 from riverrun.world import World
 
 #: Sinks become visible to readers at least this often.
 FLUSH_US = 100_000
-
-#: A source's thread looks up at least this often, to see whether it shall stop.
-STOP_CHECK_US = 200_000
-
-RECEIVE_BYTES = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -49,27 +46,6 @@ class Watcher:
         if force or now_us >= self._due_us:
             self._due_us = now_us + self.every_us
             self.look(job.health())
-
-
-@dataclass(slots=True)
-class Stop:
-    """Why and that a run shall end; set by a signal, a time limit or another thread."""
-
-    reason: str = ""
-    _wake: list[Callable[[], None]] = field(default_factory=list)
-
-    def on_stop(self, wake: Callable[[], None]) -> None:
-        self._wake.append(wake)
-
-    def now(self, reason: str) -> None:
-        """Ask the run to end: what has been received is still worked through."""
-        self.reason = self.reason or reason
-        for wake in self._wake:
-            wake()
-
-    @property
-    def asked(self) -> bool:
-        return bool(self.reason)
 
 
 def run_outputs(
@@ -105,13 +81,17 @@ def run_outputs(
         began_us = world.clock.monotonic_us()
         deadline_us = None if limit_us is None else began_us + limit_us
         stop.on_stop(world.wake)
-        early = _until_ready(pumps, world, stop, deadline_us)
-        if early is None:
+        if not _until_ready(pumps, world, stop, deadline_us):
             return Summary(name, 0.0, (), 0, stop.reason)
         ends = _Ends(outputs, world)
         stack.callback(ends.close)
         job = Job(name, outputs, pumps, world, letters, ends.deliver)
         ends.open(job)
+        watch = Watcher(watcher) if watcher is not None else None
+        loop = _Loop(job, ends, stop, watch)
+        stack.callback(loop.close)
+        # Before the dashboard, which takes a second or two to load: rows shall not wait for it to be received.
+        loop.start()
         if dashboard is not None:
             before_us = world.clock.monotonic_us()
             page = ends.show(job, dashboard, allow_unauthenticated=allow_unauthenticated)
@@ -123,8 +103,8 @@ def run_outputs(
                 on_dashboard(page.url)
             else:
                 print(f"dashboard: {page.url}", file=sys.stderr)
-        watch = Watcher(watcher) if watcher is not None else None
-        _Loop(job, ends, stop, deadline_us, watch).run(early)
+        loop.run(deadline_us)
+        loop.close()
         ends.flush()
         job.running = False
         if watch is not None:
@@ -255,43 +235,44 @@ class _Ends:
 class _Loop:
     """The engine's thread: takes what the sources put, and lets time pass."""
 
-    def __init__(
-        self, job: Job, ends: _Ends, stop: Stop, deadline_us: int | None, watch: Watcher | None
-    ) -> None:
+    def __init__(self, job: Job, ends: _Ends, stop: Stop, watch: Watcher | None) -> None:
         self._job = job
         self._ends = ends
         self._stop = stop
-        self._deadline_us = deadline_us
         self._watch = watch
+        self._deadline_us: int | None = None
+        self._look_up_us = 0
+        self._threads: list[threading.Thread] = []
         self._queue = Queue(min(pump.read.limits.budget_bytes for pump in job.pumps))
         self._open = set(range(len(job.pumps)))
 
-    def run(self, early: Sequence[Item]) -> None:
-        stop, queue = self._stop, self._queue
-        stop.on_stop(queue.wake)
-        for item in early:
-            # What came while the schema was being found out counts as received like all else.
-            for arrival in item.arrivals:
-                self._job.received(item.source, arrival)
-            self._work(item)
-        threads = [
-            threading.Thread(target=self._source, args=(at,), name=f"riverrun-source-{at}", daemon=True)
-            for at in sorted(self._open)
-        ]
-        for thread in threads:
+    def start(self) -> None:
+        """Let the sources begin."""
+        self._stop.on_stop(self._queue.wake)
+        for at in sorted(self._open):
+            arguments = (at, self._job, self._queue, self._stop)
+            thread = threading.Thread(
+                target=run_source, args=arguments, name=f"riverrun-source-{at}", daemon=True
+            )
+            self._threads.append(thread)
             thread.start()
-        try:
-            while self._open:
-                item = queue.take(self._timeout_s())
-                if item is not None:
-                    self._work(item)
-                if item is None or not queue.backlog:
-                    self._pass_time()
-        finally:
-            stop.now("error" if self._open else "end of input")
-            queue.stop()
-            for thread in threads:
-                thread.join(timeout=5)
+
+    def run(self, deadline_us: int | None) -> None:
+        """Until every source has ended."""
+        self._deadline_us = deadline_us
+        while self._open:
+            item = self._queue.take(self._timeout_s())
+            if item is not None:
+                self._work(item)
+            if item is None or not self._queue.backlog or self._clock_us() >= self._look_up_us:
+                self._pass_time()
+
+    def close(self) -> None:
+        """Let the threads of the sources end."""
+        self._stop.now("error" if self._open else "end of input")
+        self._queue.stop()
+        for thread in self._threads:
+            thread.join(timeout=5)
 
     def _work(self, item: Item) -> None:
         if item.error is not None:
@@ -302,90 +283,39 @@ class _Loop:
             self._open.discard(item.source)
             self._job.end(item.source)
 
+    def _clock_us(self) -> int:
+        return self._job.world.clock.monotonic_us()
+
     def _pass_time(self) -> None:
         job = self._job
+        self._look_up_us = self._clock_us() + FLUSH_US
         job.tick()
         self._ends.flush_if_due()
         if self._watch is not None:
             self._watch.tick(job)
-        if self._deadline_us is not None and job.world.clock.monotonic_us() >= self._deadline_us:
+        if self._deadline_us is not None and self._clock_us() >= self._deadline_us:
             self._stop.now("until")
 
     def _timeout_s(self) -> float:
-        now_us = self._job.world.clock.monotonic_us()
+        now_us = self._clock_us()
         due = [now_us + FLUSH_US, self._job.next_tick_us(), self._deadline_us]
         return max(0.0, (min(at for at in due if at is not None) - now_us) / 1e6)
 
-    def _source(self, at: int) -> None:
-        """A source's thread: receive, decode, put."""
-        pump, world = self._job.pumps[at], self._job.world
-        try:
-            for chunks in _received(pump, world, self._queue, self._stop):
-                arrivals = tuple(pump.decode(chunks))
-                for arrival in arrivals:
-                    self._job.received(at, arrival)
-                if arrivals:
-                    self._queue.put(Item(at, arrivals))
-            self._queue.put(Item(at, end=True))
-        except Exception as error:
-            self._queue.put(Item(at, error=error))
 
-
-def _received(pump: Pump, world: World, queue: Queue, stop: Stop) -> Iterator[list[Any]]:
-    """Blocks of what arrives: at once while the engine is idle, larger ones while it is busy."""
-    if pump.held:
-        # Somebody has looked at the first bytes already; `decode` begins with them.
-        yield []
-    gathered: list[Any] = []
-    size = 0
-    while not pump.finished:
-        asked = stop.asked
-        chunks = pump.receive(RECEIVE_BYTES)
-        gathered += chunks
-        size += sum(_size(chunk) for chunk in chunks)
-        busy = queue.backlog > 0
-        if gathered and (not busy or size >= BLOCK_BYTES or pump.finished or asked):
-            yield gathered
-            gathered, size = [], 0
-        elif gathered and not chunks:
-            queue.wait_for_room(0.001)
-            continue
-        if asked and not chunks:
-            break
-        if not chunks and not gathered:
-            _wait(pump, world)
-    if gathered:
-        yield gathered
-
-
-def _size(chunk: Any) -> int:
-    data = getattr(chunk, "data", None)
-    return len(data) if data is not None else BLOCK_BYTES
-
-
-def _wait(pump: Pump, world: World) -> None:
-    wait = pump.wait()
-    latest_us = world.clock.monotonic_us() + STOP_CHECK_US
-    until_us = latest_us if wait.until_us is None else min(wait.until_us, latest_us)
-    world.wait(wait.ready, until_us)
-
-
-def _until_ready(pumps: Sequence[Pump], world: World, stop: Stop, deadline_us: int | None) -> list[Item] | None:
-    """Receive until every schema is known; what came by then. ``None`` when the run was stopped before."""
-    early: list[Item] = []
+def _until_ready(pumps: Sequence[Pump], world: World, stop: Stop, deadline_us: int | None) -> bool:
+    """Look at what comes until every schema is known; whether the run may begin, or was stopped before."""
     while not all(pump.ready for pump in pumps):
-        for at, pump in enumerate(pumps):
+        for pump in pumps:
             if not pump.ready:
-                arrivals = tuple(pump.decode(pump.receive(RECEIVE_BYTES)))
-                early += [Item(at, arrivals)] if arrivals else []
-        waiting = [pump for pump in pumps if not pump.ready]
+                pump.look(pump.receive(RECEIVE_BYTES))
         if deadline_us is not None and world.clock.monotonic_us() >= deadline_us:
             stop.now("until")
         if stop.asked:
-            return None
+            return False
+        waiting = [pump for pump in pumps if not pump.ready]
         if waiting:
-            _wait(waiting[0], world)
-    return early
+            wait_for(waiting[0], world)
+    return True
 
 
 def _reads(outputs: Sequence[Output]) -> list[Read]:

@@ -1,0 +1,105 @@
+"""A source's thread: receive, decode, and put into the queue, at once or at a pace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from riverrun.errors import PlanError
+from riverrun.runtime.job import Job
+from riverrun.runtime.pacing import Pacer
+from riverrun.runtime.pump import BLOCK_BYTES, Arrival, Pump
+from riverrun.runtime.queue import Item, Queue
+from riverrun.runtime.stop import Stop
+from riverrun.world import World
+
+#: A waiting thread looks up at least this often, to see whether it shall stop.
+STOP_CHECK_US = 200_000
+
+RECEIVE_BYTES = 1024 * 1024
+
+#: Once asked to stop, a source that never falls silent is read for so long yet.
+DRAIN_US = 1_000_000
+
+
+def run_source(at: int, job: Job, queue: Queue, stop: Stop) -> None:
+    """Everything of one source, until it ends or the run is stopped; errors go into the queue, too."""
+    pump, world = job.pumps[at], job.world
+    try:
+        pacer = _pacer(pump, world)
+        for chunks in _received(pump, world, queue, stop):
+            for arrival in _paced(pump.decode(chunks), pacer, world, stop):
+                job.received(at, arrival)
+                queue.put(Item(at, (arrival,)))
+        queue.put(Item(at, end=True))
+    except Exception as error:
+        queue.put(Item(at, error=error))
+
+
+def wait_for(pump: Pump, world: World) -> None:
+    """Wait until a source may have something, or it is time to look whether to stop."""
+    wait = pump.wait()
+    latest_us = world.clock.monotonic_us() + STOP_CHECK_US
+    until_us = latest_us if wait.until_us is None else min(wait.until_us, latest_us)
+    world.wait(wait.ready, until_us)
+
+
+def _received(pump: Pump, world: World, queue: Queue, stop: Stop) -> Iterator[list[Any]]:
+    """Blocks of what arrives: at once while the engine is idle, larger ones while it is busy."""
+    if pump.held:
+        # Somebody has looked at the first bytes already; `decode` begins with them.
+        yield []
+    gathered: list[Any] = []
+    size = 0
+    drained_us: int | None = None
+    while not pump.finished:
+        if stop.asked and drained_us is None:
+            drained_us = world.clock.monotonic_us() + DRAIN_US
+        chunks = pump.receive(RECEIVE_BYTES)
+        gathered += chunks
+        size += sum(_size(chunk) for chunk in chunks)
+        if gathered and (not queue.backlog or size >= BLOCK_BYTES or pump.finished or stop.asked):
+            yield gathered
+            gathered, size = [], 0
+        elif gathered and not chunks:
+            queue.wait_for_room(0.001)
+            continue
+        if drained_us is not None and (not chunks or world.clock.monotonic_us() >= drained_us):
+            break
+        if not chunks and not gathered:
+            wait_for(pump, world)
+    if gathered:
+        yield gathered
+
+
+def _size(chunk: Any) -> int:
+    data = getattr(chunk, "data", None)
+    return len(data) if data is not None else BLOCK_BYTES
+
+
+def _pacer(pump: Pump, world: World) -> Pacer | None:
+    pace: float | None = getattr(pump.read.source, "pace", None)
+    if pace is None:
+        return None
+    if pump.read.time is None:
+        raise PlanError(
+            "replaying needs to know which column is the event time",
+            where=pump.read.label,
+            hint='rr.read(..., replay=10, time="ts")',
+        )
+    return Pacer(pace, pump.read.time, world.clock.monotonic_us())
+
+
+def _paced(arrivals: list[Arrival], pacer: Pacer | None, world: World, stop: Stop) -> Iterator[Arrival]:
+    if pacer is None:
+        yield from arrivals
+        return
+    for arrival in arrivals:
+        for due_us, piece in pacer.pieces(arrival):
+            while world.clock.monotonic_us() < due_us and not stop.asked:
+                world.wait((), min(due_us, world.clock.monotonic_us() + STOP_CHECK_US))
+            if stop.asked:
+                # What was not due yet has not arrived.
+                return
+            yield replace(piece, received_us=world.clock.now_us())
