@@ -25,7 +25,7 @@ def build(samples_url: str) -> rr.Pipeline:
         schema={"t_ms": rr.Timestamp("ms"), "patient": pl.String, "signal": pl.Float64},
         time="t_ms",
         delay="100ms",
-        idle="2s",
+        idle="10s",
         name="bedside",
     )
     per_patient = (

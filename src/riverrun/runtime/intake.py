@@ -75,6 +75,7 @@ class Intake:
         self.counts.in_flight += arrival.records
         self.counts.blank += arrival.blank
         self.counts.bytes += arrival.bytes
+        self.tracker.heard(arrival.partition, arrival.received_us)
 
     def take(self, arrival: Arrival, now_us: int) -> tuple[Batch, tuple[Rejected, ...]]:
         """The batch to feed, and the rows that are refused, those of the decoder included."""
@@ -140,7 +141,8 @@ class Intake:
 
     def _marked(self, frame: pl.DataFrame, arrival: Arrival, now_us: int) -> pl.DataFrame:
         times = event_times(frame, self._time)
-        behind = self.tracker.observe(arrival.partition, times, now_us)
+        # Silence is measured by when rows arrived: if we were busy, their partition was not silent.
+        behind = self.tracker.observe(arrival.partition, times, arrival.received_us or now_us)
         newest = times.max()
         if isinstance(newest, int):
             self.newest_us = newest if self.newest_us is None else max(self.newest_us, newest)

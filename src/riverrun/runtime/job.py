@@ -59,6 +59,7 @@ class Job:
         self.results = 0
         self.lock = threading.Lock()
         self._deliver = deliver
+        self._quiet_us: dict[int, int] = {}
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES)
         self._rates = [_Rate() for _ in pumps]
         schemas = {pump.read: pump.schema for pump in pumps if pump.schema is not None}
@@ -94,7 +95,7 @@ class Job:
         batch, rejected = intake.take(arrival, now_us)
         if rejected:
             self._reject(intake, arrival, rejected)
-        watermark_us = intake.tracker.advance(now_us)
+        watermark_us = intake.tracker.advance(arrival.received_us or now_us)
         emissions, late = self.engine.feed(intake.read, batch.frame, watermark_us)
         emissions += self.engine.early(lambda node: node.emit == "batch")
         with self.lock:
@@ -107,6 +108,10 @@ class Job:
         intake = self.intakes[source]
         self._put_out(self.engine.advance(intake.read, intake.tracker.raise_to(watermark_us)), None)
 
+    def quiet(self, source: int) -> None:
+        """A source has been asked just now, and had nothing. May be called from the source's thread."""
+        self._quiet_us[source] = self.world.clock.now_us()
+
     def end(self, source: int) -> None:
         """A source is over: all of its windows close."""
         intake = self.intakes[source]
@@ -115,10 +120,11 @@ class Job:
     def tick(self) -> None:
         """Time has passed: idle partitions, early results."""
         now_us = self.world.clock.now_us()
-        for intake in self.intakes:
+        for source, intake in enumerate(self.intakes):
             if intake.tracker.idle_us is not None and intake.tracker.watermark_us < AFTER_TIME:
                 before_us = intake.tracker.watermark_us
-                watermark_us = intake.tracker.advance(now_us)
+                # Rows that wait to be received while we are busy are no silence.
+                watermark_us = intake.tracker.advance(min(now_us, self._quiet_us.get(source, now_us)))
                 if watermark_us > before_us:
                     self._put_out(self.engine.advance(intake.read, watermark_us), None)
         monotonic_us = self.world.clock.monotonic_us()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -28,10 +28,16 @@ def run_source(at: int, job: Job, queue: Queue, stop: Stop) -> None:
     pump, world = job.pumps[at], job.world
     try:
         pacer = _pacer(pump, world)
-        for chunks in _received(pump, world, queue, stop):
-            for arrival in _paced(pump.decode(chunks), pacer, world, stop):
+        job.quiet(at)
+        for chunks in _received(pump, world, queue, stop, lambda: job.quiet(at)):
+            arrivals = pump.decode(chunks)
+            if pacer is not None:
+                _put_paced(at, arrivals, pacer, job, queue, stop)
+                continue
+            for arrival in arrivals:
                 job.received(at, arrival)
-                queue.put(Item(at, (arrival,)))
+            if arrivals:
+                queue.put(Item(at, tuple(arrivals)))
         queue.put(Item(at, end=True))
     except Exception as error:
         queue.put(Item(at, error=error))
@@ -45,7 +51,9 @@ def wait_for(pump: Pump, world: World) -> None:
     world.wait(wait.ready, until_us)
 
 
-def _received(pump: Pump, world: World, queue: Queue, stop: Stop) -> Iterator[list[Any]]:
+def _received(
+    pump: Pump, world: World, queue: Queue, stop: Stop, quiet: Callable[[], None]
+) -> Iterator[list[Any]]:
     """Blocks of what arrives: at once while the engine is idle, larger ones while it is busy."""
     if pump.held:
         # Somebody has looked at the first bytes already; `decode` begins with them.
@@ -68,6 +76,8 @@ def _received(pump: Pump, world: World, queue: Queue, stop: Stop) -> Iterator[li
         if drained_us is not None and (not chunks or world.clock.monotonic_us() >= drained_us):
             break
         if not chunks and not gathered:
+            if not queue.backlog:
+                quiet()
             wait_for(pump, world)
     if gathered:
         yield gathered
@@ -91,15 +101,16 @@ def _pacer(pump: Pump, world: World) -> Pacer | None:
     return Pacer(pace, pump.read.time, world.clock.monotonic_us())
 
 
-def _paced(arrivals: list[Arrival], pacer: Pacer | None, world: World, stop: Stop) -> Iterator[Arrival]:
-    if pacer is None:
-        yield from arrivals
-        return
+def _put_paced(at: int, arrivals: list[Arrival], pacer: Pacer, job: Job, queue: Queue, stop: Stop) -> None:
+    """Put each piece when it is due. What is not due when the run is stopped has not arrived."""
+    world = job.world
     for arrival in arrivals:
         for due_us, piece in pacer.pieces(arrival):
             while world.clock.monotonic_us() < due_us and not stop.asked:
                 world.wait((), min(due_us, world.clock.monotonic_us() + STOP_CHECK_US))
+                job.quiet(at)
             if stop.asked:
-                # What was not due yet has not arrived.
                 return
-            yield replace(piece, received_us=world.clock.now_us())
+            now = replace(piece, received_us=world.clock.now_us())
+            job.received(at, now)
+            queue.put(Item(at, (now,)))

@@ -56,7 +56,7 @@ class WatermarkTracker:
         no row is behind.
         """
         partition = self.partitions.setdefault(name, Partition())
-        partition.seen_us = now_us
+        partition.seen_us = max(partition.seen_us, now_us)
         if not len(times):
             return None
         partition.rows += len(times)
@@ -90,6 +90,12 @@ class WatermarkTracker:
         """Set the watermark of the source; it never goes back. Returns what it is now."""
         self.watermark_us = max(self.watermark_us, watermark_us)
         return self.watermark_us
+
+    def heard(self, name: str, at_us: int) -> None:
+        """A partition is not silent, though its rows have not been looked at yet."""
+        partition = self.partitions.get(name)
+        if partition is not None:
+            partition.seen_us = max(partition.seen_us, at_us)
 
     def end_partition(self, name: str) -> None:
         """The partition is over; it holds nothing back any more."""
