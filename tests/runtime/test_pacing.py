@@ -68,8 +68,8 @@ def test_a_file_is_replayed_at_its_pace(tmp_path):
     stream = rr.read(f"file:{path}", replay=20, time="ts")
     summary = rr.run(stream.write("memory:"))
     assert summary.rows == 20
-    # 1.9 s of event time at twenty times the pace.
-    assert summary.seconds >= 0.09
+    # 1.9 s of event time at twenty times the pace are 95 ms; what is due within a tick of 20 ms goes together.
+    assert summary.seconds >= 0.08
 
 
 def test_replaying_needs_an_event_time(tmp_path):

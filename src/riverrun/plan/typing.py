@@ -84,10 +84,11 @@ def _read(node: Read, schema: Schema) -> Typed:
         )
     dtype = columns[node.time]
     if not isinstance(dtype, (pl.Datetime, pl.Date)):
+        kind = 'rr.Timestamp("ms")' if dtype.is_numeric() else 'pl.Datetime("ms")'
         raise PlanError(
             f"the event-time column {node.time!r} is {dtype}, which does not say when",
             where=where,
-            hint=f'schema={{"{node.time}": pl.Datetime("ms"), ...}}, or rr.Timestamp("s") for other units',
+            hint=f'schema={{"{node.time}": {kind}, ...}}, or make it a datetime first',
         )
     return Typed(columns, node.time)
 
