@@ -39,9 +39,6 @@ RANK = "__p_rank"
 BEHIND = "__p_behind"
 ROW = "__p_row"
 
-#: There are many keys when so many groups or more come of as many rows.
-MANY_KEYS_SHARE = 4
-
 #: Batches that touch at most so many panes, in order, are taken a pane at a time.
 FEW_PANES = 4
 
@@ -49,8 +46,8 @@ FEW_PANES = 4
 #: Rows gathered before they are aggregated: many small batches cost as much as one large one.
 BUFFER_ROWS = 32_768
 
-#: The same when aggregating hardly makes rows fewer, because there are about as many keys.
-BUFFER_ROWS_MANY_KEYS = 1_000_000
+#: Where aggregating hardly makes rows fewer, because there are about as many keys: so many rows for each.
+BUFFER_ROWS_PER_KEY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +177,7 @@ class FixedWindows:
             changed = self._changed_by(partials, state) if self.early_results else state.changed
             panes = state.panes.added(partials, self.program, self._by_pane)
             state = replace(state, panes=panes, references=references, changed=changed)
-        many = groups * MANY_KEYS_SHARE > rows.height > BUFFER_ROWS // 2
-        limit = BUFFER_ROWS_MANY_KEYS if many else BUFFER_ROWS
+        limit = max(BUFFER_ROWS, BUFFER_ROWS_PER_KEY * min(groups, self.max_keys))
         return self._bounded(replace(state, buffer_limit=limit), slack=2)
 
     def _bounded(self, state: FixedState, slack: int) -> FixedState:

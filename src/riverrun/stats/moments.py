@@ -24,9 +24,9 @@ from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Sprea
 ROUNDING_NOISE = 1e-14
 
 
-def _centre(n: pl.Expr, ref: pl.Expr, mean: pl.Expr) -> pl.Expr:
+def _centre(n: pl.Expr, weighted_mean: pl.Expr) -> pl.Expr:
     """A finite double near the mean of a whole group."""
-    weighted = (n * (ref + mean)).sum() / n.sum()
+    weighted = weighted_mean.sum() / n.sum()
     return pl.when(weighted.is_finite()).then(weighted).otherwise(0.0)
 
 
@@ -72,8 +72,11 @@ class Moments(WidePartial):
             "m2": x.var(ddof=0) * n,
         }
 
+    def weigh(self) -> dict[str, pl.Expr]:
+        return {"w": self.col("n") * (self.col("ref") + self.col("mean"))}
+
     def centre(self) -> dict[str, pl.Expr]:
-        return {"at": _centre(self.col("n"), self.col("ref"), self.col("mean"))}
+        return {"at": _centre(self.col("n"), self.col("w"))}
 
     def derive(self, common: bool) -> dict[str, pl.Expr]:
         n, mean = self.col("n"), self.col("mean")
@@ -132,9 +135,11 @@ class CoMoments(WidePartial):
             "c": pl.cov(x, y, ddof=0) * n,
         }
 
+    def weigh(self) -> dict[str, pl.Expr]:
+        return {f"{v}w": self.col("n") * (self.col(f"{v}ref") + self.col(f"{v}mean")) for v in "xy"}
+
     def centre(self) -> dict[str, pl.Expr]:
-        n = self.col("n")
-        return {f"{v}at": _centre(n, self.col(f"{v}ref"), self.col(f"{v}mean")) for v in "xy"}
+        return {f"{v}at": _centre(self.col("n"), self.col(f"{v}w")) for v in "xy"}
 
     def derive(self, common: bool) -> dict[str, pl.Expr]:
         n = self.col("n")

@@ -99,8 +99,8 @@ Spread = tuple[str, str, str]
 class WidePartial:
     """Some columns in the one row that a group has.
 
-    Merging goes in four steps, because Polars is quick only when what is summed inside a group is a plain
-    column: `centre` (one value a group, given to all its rows), `derive` (row by row), `gather` (sum, min,
+    Merging goes in five steps, because Polars is quick only when what is summed inside a group is a plain
+    column: `weigh` (row by row), `centre` (one value a group, given to all its rows), `derive` (row by row), `gather` (sum, min,
     max, first over a group), `finish` (row by row over the merged groups). Most partials need only `gather`.
     """
 
@@ -131,6 +131,9 @@ class WidePartial:
         """Part to an expression over the rows of a group."""
         del rows
         raise AssertionError("a partial says what it keeps of rows")
+
+    def weigh(self) -> dict[str, pl.Expr]:
+        return {}
 
     def centre(self) -> dict[str, pl.Expr]:
         return {}

@@ -64,7 +64,7 @@ NO_REFERENCES = References({})
 
 
 _Named = dict[str, pl.Expr]
-_MergeExpressions = tuple[_Named, _Named, _Named, _Named]
+_MergeExpressions = tuple[_Named, _Named, _Named, _Named, _Named]
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +354,9 @@ class Program:
 
     def _merged(self, frame: pl.DataFrame, by: Sequence[str], *, common: bool) -> pl.DataFrame:
         columns = frame.columns
-        centres, derived, gathered, finished = self._merge_expressions(common=common)
+        weighed, centres, derived, gathered, finished = self._merge_expressions(common=common)
+        if weighed:
+            frame = frame.with_columns(expr.alias(name) for name, expr in weighed.items())
         if centres:
             frame = frame.with_columns(expr.over(by).alias(name) for name, expr in centres.items())
         if derived:
@@ -369,6 +371,7 @@ class Program:
         made = self._merges.get(common)
         if made is None:
             made = self._merges[common] = (
+                {} if common else _named(self.wide, lambda p: p.weigh()),
                 {} if common else _named(self.wide, lambda p: p.centre()),
                 _named(self.wide, lambda p: p.derive(common)),
                 _named(self.wide, lambda p: p.gather(common)),
