@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 import polars as pl
@@ -77,6 +77,10 @@ class Intake:
         self.counts.bytes += arrival.bytes
         self.tracker.heard(arrival.partition, arrival.received_us)
 
+    def measured(self, arrival: Arrival) -> Arrival:
+        """The arrival with the lengths of its keys, which its source's thread can find out beforehand."""
+        return replace(arrival, longest_keys={key: _longest(arrival.frame[key]) for key in self.keys})
+
     def take(self, arrival: Arrival, now_us: int) -> tuple[Batch, tuple[Rejected, ...]]:
         """The batch to feed, and the rows that are refused, those of the decoder included."""
         frame = arrival.frame
@@ -107,14 +111,14 @@ class Intake:
         """Part with rows that have no event time, lie in the far future, or have an over-long key."""
         refused: list[Rejected] = []
         gone: pl.Series | None = None
-        for reason, bad, detail in self._checks(frame, now_us):
+        for reason, bad, detail in self._checks(frame, arrival, now_us):
             # A row is refused once, for the first reason.
             rows = frame.filter(bad if gone is None else bad & ~gone)
             refused += [_rejected(reason, detail, row, arrival) for row in rows.iter_rows(named=True)]
             gone = bad if gone is None else gone | bad
         return (frame if gone is None else frame.filter(~gone)), refused
 
-    def _checks(self, frame: pl.DataFrame, now_us: int) -> list[tuple[str, pl.Series, str]]:
+    def _checks(self, frame: pl.DataFrame, arrival: Arrival, now_us: int) -> list[tuple[str, pl.Series, str]]:
         checks = []
         time = self.read.time
         if time is not None and frame[time].null_count():
@@ -130,8 +134,8 @@ class Intake:
                 checks.append(("future", (times > latest).fill_null(value=False), detail))
         limit = self.read.limits.key_bytes
         for key in self.keys:
-            longest = frame[key].str.len_bytes().max()
-            if isinstance(longest, int) and longest > limit:
+            longest = arrival.longest_keys.get(key)
+            if (_longest(frame[key]) if longest is None else longest) > limit:
                 detail = f"the key {key!r} is longer than {limit} bytes"
                 too_long = (frame[key].str.len_bytes() > limit).fill_null(value=False)
                 checks.append(("key-too-long", too_long, detail))
@@ -152,6 +156,12 @@ class Intake:
         first = number * PARTITION_ROWS + arrival.first_row
         order = pl.int_range(first, first + frame.height, dtype=pl.Int64, eager=True).alias(ROW_ORDER)
         return frame.hstack([order] if behind is None else [order, behind])
+
+
+def _longest(texts: pl.Series) -> int:
+    """The bytes of the longest text; 0 when there is none."""
+    longest = texts.str.len_bytes().max()
+    return longest if isinstance(longest, int) else 0
 
 
 def _rejected(reason: str, detail: str, row: dict[str, object], arrival: Arrival) -> Rejected:

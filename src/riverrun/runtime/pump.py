@@ -6,7 +6,7 @@ format and schema when these are not declared.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -23,7 +23,8 @@ from riverrun.world import World
 HEAD_BYTES = 64 * 1024
 HEAD_US = 300_000
 
-#: Bytes decoded in one go when the engine is behind: large blocks are cheaper for each row.
+#: Bytes decoded in one go when the engine is behind: large blocks are cheaper for each row. From 8 MiB on the
+#: allocator of Polars gives every piece of memory back at once, and each block pays for it anew.
 BLOCK_BYTES = 4 * 1024 * 1024
 
 
@@ -36,6 +37,7 @@ class Arrival:
     bytes : raw bytes, or an estimate for frames; what the byte budget counts.
     first_row : how many rows of the partition came before.
     end : the partition is over.
+    longest_keys : of text columns that are grouping keys, the bytes of the longest value, where known.
     """
 
     partition: str
@@ -47,6 +49,7 @@ class Arrival:
     first_row: int = 0
     end: bool = False
     counters: dict[str, int] = field(default_factory=dict)
+    longest_keys: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def records(self) -> int:

@@ -30,7 +30,7 @@ def run_source(at: int, job: Job, queue: Queue, stop: Stop) -> None:
         pacer = _pacer(pump, world)
         job.quiet(at)
         for chunks in _received(pump, world, queue, stop, lambda: job.quiet(at)):
-            arrivals = pump.decode(chunks)
+            arrivals = [job.intakes[at].measured(arrival) for arrival in pump.decode(chunks)]
             if pacer is not None:
                 _put_paced(at, arrivals, pacer, job, queue, stop)
                 continue

@@ -100,8 +100,9 @@ class WidePartial:
     """Some columns in the one row that a group has.
 
     Merging goes in five steps, because Polars is quick only when what is summed inside a group is a plain
-    column: `weigh` (row by row), `centre` (one value a group, given to all its rows), `derive` (row by row), `gather` (sum, min,
-    max, first over a group), `finish` (row by row over the merged groups). Most partials need only `gather`.
+    column: `weigh` (row by row), `centre` (one value a group, given to all its rows), `derive` (row by row),
+    `gather` (sum, min, max, first over a group), `finish` (row by row over the merged groups). Most partials
+    need only `gather`.
     """
 
     #: Unique for equal partials; its columns are named after it.

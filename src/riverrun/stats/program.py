@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
@@ -29,7 +30,7 @@ ARRIVAL = f"{PARTIAL_PREFIX}arrival"
 #: A batch is summed about its group means when some group of at least so many rows lies this many
 #: standard deviations off the common reference.
 FAR_SIGMAS = 64.0
-FAR_ROWS = 8
+FAR_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class _Recipe:
         query = rows.group_by(by, maintain_order=True).agg(named).with_columns(added)
         if resorted:
             query = query.sort(ARRIVAL)
-        wide = query.collect(engine="streaming" if height >= STREAMING_ROWS else "in-memory")
+        wide = query.collect(engine=_engine(height))
         return wide[[*by, *self.order]]
 
 
@@ -353,18 +354,19 @@ class Program:
         return doubtful
 
     def _merged(self, frame: pl.DataFrame, by: Sequence[str], *, common: bool) -> pl.DataFrame:
-        columns = frame.columns
         weighed, centres, derived, gathered, finished = self._merge_expressions(common=common)
+        # One query: each waits for its turn in the thread pool, which decoding keeps busy.
+        query = frame.lazy()
         if weighed:
-            frame = frame.with_columns(expr.alias(name) for name, expr in weighed.items())
+            query = query.with_columns(expr.alias(name) for name, expr in weighed.items())
         if centres:
-            frame = frame.with_columns(expr.over(by).alias(name) for name, expr in centres.items())
+            query = query.with_columns(expr.over(by).alias(name) for name, expr in centres.items())
         if derived:
-            frame = frame.with_columns(expr.alias(name) for name, expr in derived.items())
-        merged = _aggregate(frame, by, gathered)
+            query = query.with_columns(expr.alias(name) for name, expr in derived.items())
+        query = query.group_by(by, maintain_order=True).agg(expr.alias(name) for name, expr in gathered.items())
         if finished:
-            merged = merged.with_columns(expr.alias(name) for name, expr in finished.items())
-        return merged[columns]
+            query = query.with_columns(expr.alias(name) for name, expr in finished.items())
+        return query.collect(engine=_engine(frame.height))[frame.columns]
 
     def _merge_expressions(self, *, common: bool) -> _MergeExpressions:
         """Made once: making them costs more than a small frame does."""
@@ -421,11 +423,9 @@ def _named(
     return {p.column(part): expr for p in partials for part, expr in expressions(p).items()}
 
 
-def _aggregate(frame: pl.DataFrame, by: Sequence[str], expressions: Mapping[str, pl.Expr]) -> pl.DataFrame:
-    """``group_by(by).agg(expressions)`` in order of first appearance, by the faster engine."""
-    named = [expr.alias(name) for name, expr in expressions.items()]
-    lazy = frame.lazy().group_by(by, maintain_order=True).agg(named)
-    return lazy.collect(engine="streaming" if frame.height >= STREAMING_ROWS else "in-memory")
+def _engine(height: int) -> Literal["streaming", "in-memory"]:
+    """The faster engine of Polars for so many rows."""
+    return "streaming" if height >= STREAMING_ROWS else "in-memory"
 
 
 def _constant(values: pl.Series) -> bool:
