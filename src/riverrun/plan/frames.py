@@ -49,7 +49,8 @@ def _taken(result: Any) -> pl.DataFrame:
     if isinstance(result, dict):
         return pl.DataFrame(result)
     if type(result).__module__.split(".")[0] == "pandas":
-        return pl.from_pandas(result)
+        taken: pl.DataFrame = pl.from_pandas(result)
+        return taken
     if type(result).__module__.split(".")[0] == "pyarrow":
         made = pl.from_arrow(result)
         if isinstance(made, pl.DataFrame):

@@ -93,6 +93,7 @@ def _from_pandas(item: Any) -> pl.DataFrame:
     if any(name is not None for name in index.names) or type(index).__name__ == "DatetimeIndex":
         item = item.reset_index()
     try:
-        return pl.from_pandas(item)
+        made: pl.DataFrame = pl.from_pandas(item)
+        return made
     except ModuleNotFoundError:
         raise MissingExtraError("reading a pandas table", "pyarrow", "pandas") from None
