@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from riverrun.runtime.pump import Arrival
 
 #: A full queue takes no more arrivals, however small: the engine is behind, and blocks should grow.
-ARRIVALS = 4
+ARRIVALS = 2
 
 
 @dataclass(frozen=True, slots=True)

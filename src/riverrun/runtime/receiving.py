@@ -54,7 +54,7 @@ def wait_for(pump: Pump, world: World) -> None:
 def _received(
     pump: Pump, world: World, queue: Queue, stop: Stop, quiet: Callable[[], None]
 ) -> Iterator[list[Any]]:
-    """Blocks of what arrives: at once while the engine is idle, larger ones while it is busy."""
+    """Blocks of what arrives: at once when that is all there is and the engine is idle, larger ones otherwise."""
     if pump.held:
         # Somebody has looked at the first bytes already; `decode` begins with them.
         yield []
@@ -66,8 +66,10 @@ def _received(
             drained_us = world.clock.monotonic_us() + DRAIN_US
         chunks = pump.receive(RECEIVE_BYTES)
         gathered += chunks
-        size += sum(_size(chunk) for chunk in chunks)
-        if gathered and (not queue.backlog or size >= BLOCK_BYTES or pump.finished or stop.asked):
+        came = sum(_size(chunk) for chunk in chunks)
+        size += came
+        more = bool(queue.backlog) or came >= RECEIVE_BYTES
+        if gathered and (not more or size >= BLOCK_BYTES or pump.finished or stop.asked):
             yield gathered
             gathered, size = [], 0
         elif gathered and not chunks:
