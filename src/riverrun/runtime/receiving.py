@@ -54,7 +54,7 @@ def wait_for(pump: Pump, world: World) -> None:
 def _received(
     pump: Pump, world: World, queue: Queue, stop: Stop, quiet: Callable[[], None]
 ) -> Iterator[list[Any]]:
-    """Blocks of what arrives: at once when that is all there is and the engine is idle, larger ones otherwise."""
+    """Blocks of what arrives: at once when that is all and the engine is idle, larger ones otherwise."""
     if pump.held:
         # Somebody has looked at the first bytes already; `decode` begins with them.
         yield []
