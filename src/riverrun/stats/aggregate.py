@@ -57,6 +57,18 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
+class OfOne(Aggregate):
+    """An aggregate of a single input."""
+
+    x: Input
+    label: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x,)
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """What a result may read besides its partials.
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.clock import Duration, format_duration, parse_duration
-from riverrun.stats.aggregate import Aggregate, Finished, label_of
-from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, WidePartial
+from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
+from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, WideOfOne, WidePartial
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,8 @@ class RowCount(WidePartial):
 
 
 @dataclass(frozen=True, slots=True)
-class ValueCount(WidePartial):
+class ValueCount(WideOfOne):
     """How many values that are not null."""
-
-    x: Input
-    name: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
         n = pl.len() if self.x in rows.complete else rows.expr(self.x).count()
@@ -47,15 +40,8 @@ class ValueCount(WidePartial):
 
 
 @dataclass(frozen=True, slots=True)
-class Total(WidePartial):
+class Total(WideOfOne):
     """The sum in the widest type of its kind: Int128 for integers, the same decimals for decimals."""
-
-    x: Input
-    name: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
         return {"sum": rows.expr(self.x).sum()}
@@ -111,14 +97,7 @@ class Count(Aggregate):
 
 
 @dataclass(frozen=True, slots=True)
-class Sum(Aggregate):
-    x: Input
-    label: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
-
+class Sum(OfOne):
     def _partial(self) -> Total:
         return Total(self.x, f"sum_{self.x.short}")
 

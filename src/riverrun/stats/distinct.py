@@ -9,22 +9,15 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.errors import PlanError
-from riverrun.stats.aggregate import Aggregate, label_of
-from riverrun.stats.partials import ColumnLike, Input, LongPartial, Nan, Partial, Rows
+from riverrun.stats.aggregate import Aggregate, OfOne, label_of
+from riverrun.stats.partials import ColumnLike, Input, LongOfOne, Nan, Partial, Rows
 
 HASH_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class DistinctValues(LongPartial):
+class DistinctValues(LongOfOne):
     """Each value once."""
-
-    x: Input
-    name: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def of_rows(self, frame: pl.DataFrame, rows: Rows, by: Sequence[str]) -> pl.DataFrame:
         table = frame.select(*by, rows.expr(self.x).alias("value"))
@@ -36,16 +29,10 @@ class DistinctValues(LongPartial):
 
 
 @dataclass(frozen=True, slots=True)
-class Registers(LongPartial):
+class Registers(LongOfOne):
     """The registers of HyperLogLog that are not zero: for each slot the longest run of leading zeros."""
 
-    x: Input
     precision: int
-    name: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def of_rows(self, frame: pl.DataFrame, rows: Rows, by: Sequence[str]) -> pl.DataFrame:
         hashed = frame.select(*by, rows.expr(self.x).alias("value")).filter(pl.col("value").is_not_null())
@@ -64,15 +51,8 @@ class Registers(LongPartial):
 
 
 @dataclass(frozen=True, slots=True)
-class ExactDistinct(Aggregate):
-    x: Input
-    label: str
-
+class ExactDistinct(OfOne):
     numeric = False
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def _partial(self) -> DistinctValues:
         return DistinctValues(self.x, f"distinct_{self.x.short}")
@@ -87,20 +67,14 @@ class ExactDistinct(Aggregate):
 
 
 @dataclass(frozen=True, slots=True)
-class EstimatedDistinct(Aggregate):
-    x: Input
+class EstimatedDistinct(OfOne):
     precision: int
-    label: str
 
     numeric = False
     empty_value = 0
 
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
-
     def _partial(self) -> Registers:
-        return Registers(self.x, self.precision, f"registers_{self.x.short}_{self.precision}")
+        return Registers(self.x, f"registers_{self.x.short}_{self.precision}", self.precision)
 
     def partials(self) -> tuple[Partial, ...]:
         return (self._partial(),)
@@ -179,7 +153,7 @@ def n_unique(x: ColumnLike, error: float = 0.01, *, nan: Nan = "propagate") -> A
             hint="n_unique_exact(x) has none",
         )
     precision = math.ceil(math.log2((1.04 / error) ** 2))
-    return EstimatedDistinct(Input.of(x, nan=nan), precision, label_of("n_unique", x))
+    return EstimatedDistinct(Input.of(x, nan=nan), label_of("n_unique", x), precision)
 
 
 def n_unique_exact(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:

@@ -7,21 +7,15 @@ from typing import Literal
 
 import polars as pl
 
-from riverrun.stats.aggregate import Aggregate, Finished, label_of
-from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, WidePartial
+from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
+from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, WideOfOne
 
 
 @dataclass(frozen=True, slots=True)
-class Extreme(WidePartial):
+class Extreme(WideOfOne):
     """The smallest or the largest value; NaN, once seen, stays."""
 
-    x: Input
     side: Literal["min", "max"]
-    name: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def _pick(self, values: pl.Expr) -> pl.Expr:
         return values.nan_min() if self.side == "min" else values.nan_max()
@@ -35,20 +29,14 @@ class Extreme(WidePartial):
 
 
 def _extreme(x: Input, side: Literal["min", "max"]) -> Extreme:
-    return Extreme(x, side, f"{side}_{x.short}")
+    return Extreme(x, f"{side}_{x.short}", side)
 
 
 @dataclass(frozen=True, slots=True)
-class ExtremeValue(Aggregate):
-    x: Input
+class ExtremeValue(OfOne):
     side: Literal["min", "max"]
-    label: str
 
     numeric = False
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def partials(self) -> tuple[Partial, ...]:
         return (_extreme(self.x, self.side),)
@@ -59,14 +47,7 @@ class ExtremeValue(Aggregate):
 
 
 @dataclass(frozen=True, slots=True)
-class Range(Aggregate):
-    x: Input
-    label: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
-
+class Range(OfOne):
     def partials(self) -> tuple[Partial, ...]:
         return (_extreme(self.x, "min"), _extreme(self.x, "max"))
 
@@ -92,7 +73,7 @@ def min(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
     >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(low=rr.min("x")).collect()["low"].to_list()
     [1.0]
     """
-    return ExtremeValue(Input.of(x, nan=nan), "min", label_of("min", x))
+    return ExtremeValue(Input.of(x, nan=nan), label_of("min", x), "min")
 
 
 def max(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
@@ -103,7 +84,7 @@ def max(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
     >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(high=rr.max("x")).collect()["high"].to_list()
     [3.0]
     """
-    return ExtremeValue(Input.of(x, nan=nan), "max", label_of("max", x))
+    return ExtremeValue(Input.of(x, nan=nan), label_of("max", x), "max")
 
 
 def range(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:

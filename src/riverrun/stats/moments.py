@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from riverrun.stats.aggregate import Aggregate, Finished, label_of
-from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Spread, WidePartial
+from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
+from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Spread, WideOfOne, WidePartial
 
 #: What is left of a difference after total cancellation, relative to what was subtracted.
 ROUNDING_NOISE = 1e-14
@@ -48,15 +48,8 @@ def _ratio(total: pl.Expr, n: pl.Expr) -> pl.Expr:
 
 
 @dataclass(frozen=True, slots=True)
-class Moments(WidePartial):
+class Moments(WideOfOne):
     """n, r, mean of x − r, and M2 of one input."""
-
-    x: Input
-    name: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     @property
     def shifted(self) -> tuple[Input, ...]:
@@ -196,14 +189,7 @@ def _divided(total: pl.Expr, n: pl.Expr, ddof: int) -> pl.Expr:
 
 
 @dataclass(frozen=True, slots=True)
-class Mean(Aggregate):
-    x: Input
-    label: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
-
+class Mean(OfOne):
     def partials(self) -> tuple[Partial, ...]:
         return (moments_of(self.x),)
 
@@ -214,15 +200,9 @@ class Mean(Aggregate):
 
 
 @dataclass(frozen=True, slots=True)
-class Variance(Aggregate):
-    x: Input
+class Variance(OfOne):
     ddof: int
     root: bool
-    label: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def partials(self) -> tuple[Partial, ...]:
         return (moments_of(self.x),)
@@ -319,7 +299,7 @@ def var(x: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
     >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(v=rr.var("x")).collect()["v"].to_list()
     [22.5]
     """
-    return Variance(Input.of(x, nan=nan, read="number"), ddof, False, label_of("var", x, **_unless_zero(ddof)))
+    return Variance(Input.of(x, nan=nan, read="number"), label_of("var", x, **_unless_zero(ddof)), ddof, False)
 
 
 def std(x: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
@@ -332,7 +312,7 @@ def std(x: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
     >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(sd=rr.std("x")).collect()["sd"].to_list()
     [2.0]
     """
-    return Variance(Input.of(x, nan=nan, read="number"), ddof, True, label_of("std", x, **_unless_zero(ddof)))
+    return Variance(Input.of(x, nan=nan, read="number"), label_of("std", x, **_unless_zero(ddof)), ddof, True)
 
 
 def cov(x: ColumnLike, y: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:

@@ -11,16 +11,17 @@ from typing import Literal
 
 import polars as pl
 
-from riverrun.stats.aggregate import Aggregate, Finished, label_of
+from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
 from riverrun.stats.extremes import Extreme
 from riverrun.stats.partials import (
     EVENT_TIME,
     ColumnLike,
     Input,
-    LongPartial,
+    LongOfOne,
     Nan,
     Partial,
     Rows,
+    WideOfOne,
     WidePartial,
 )
 
@@ -28,16 +29,10 @@ Edge = Literal["first", "last"]
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeValue(WidePartial):
+class EdgeValue(WideOfOne):
     """The earliest or latest value that is not null, and its event time."""
 
-    x: Input
     edge: Edge
-    name: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     @property
     def by_time(self) -> bool:
@@ -64,19 +59,12 @@ class EdgeValue(WidePartial):
 
 
 def _edge(x: Input, edge: Edge) -> EdgeValue:
-    return EdgeValue(x, edge, f"{edge}_{x.short}")
+    return EdgeValue(x, f"{edge}_{x.short}", edge)
 
 
 @dataclass(frozen=True, slots=True)
-class Collected(LongPartial):
+class Collected(LongOfOne):
     """All values that are not null, with their event times."""
-
-    x: Input
-    name: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def of_rows(self, frame: pl.DataFrame, rows: Rows, by: Sequence[str]) -> pl.DataFrame:
         table = frame.select(*by, pl.col(EVENT_TIME).alias("time"), rows.expr(self.x).alias("value"))
@@ -88,16 +76,10 @@ class Collected(LongPartial):
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeAggregate(Aggregate):
-    x: Input
+class EdgeAggregate(OfOne):
     edge: Edge
-    label: str
 
     numeric = False
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def partials(self) -> tuple[Partial, ...]:
         return (_edge(self.x, self.edge),)
@@ -108,16 +90,9 @@ class EdgeAggregate(Aggregate):
 
 
 @dataclass(frozen=True, slots=True)
-class Ohlc(Aggregate):
-    x: Input
-    label: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
-
+class Ohlc(OfOne):
     def partials(self) -> tuple[Partial, ...]:
-        low, high = (Extreme(self.x, side, f"{side}_{self.x.short}") for side in ("min", "max"))
+        low, high = (Extreme(self.x, f"{side}_{self.x.short}", side) for side in ("min", "max"))
         return (_edge(self.x, "first"), high, low, _edge(self.x, "last"))
 
     def result(self, at: Finished) -> pl.Expr:
@@ -127,15 +102,8 @@ class Ohlc(Aggregate):
 
 
 @dataclass(frozen=True, slots=True)
-class Collect(Aggregate):
-    x: Input
-    label: str
-
+class Collect(OfOne):
     numeric = False
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def _partial(self) -> Collected:
         return Collected(self.x, f"collect_{self.x.short}")
@@ -163,7 +131,7 @@ def first(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
     >>> feed.group_by().window(rr.tumbling("1h")).agg(x=rr.first("x")).collect()["x"].to_list()
     ['a']
     """
-    return EdgeAggregate(Input.of(x, nan=nan), "first", label_of("first", x))
+    return EdgeAggregate(Input.of(x, nan=nan), label_of("first", x), "first")
 
 
 def last(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
@@ -176,7 +144,7 @@ def last(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
     >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(x=rr.last("x")).collect()["x"].to_list()
     ['b']
     """
-    return EdgeAggregate(Input.of(x, nan=nan), "last", label_of("last", x))
+    return EdgeAggregate(Input.of(x, nan=nan), label_of("last", x), "last")
 
 
 def ohlc(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:

@@ -160,6 +160,18 @@ class WidePartial:
         return ()
 
 
+@dataclass(frozen=True, slots=True)
+class WideOfOne(WidePartial):
+    """A wide partial of a single input."""
+
+    x: Input
+    name: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x,)
+
+
 class LongPartial:
     """Several rows a group, in a table of its own: buckets of a sketch, distinct values."""
 
@@ -178,6 +190,18 @@ class LongPartial:
         """One table of several that were put one under the other."""
         del frame, by
         raise AssertionError("a partial says how it is merged")
+
+
+@dataclass(frozen=True, slots=True)
+class LongOfOne(LongPartial):
+    """A long partial of a single input."""
+
+    x: Input
+    name: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x,)
 
 
 Partial = WidePartial | LongPartial

@@ -15,24 +15,18 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.errors import PlanError
-from riverrun.stats.aggregate import Aggregate, label_of
-from riverrun.stats.partials import ColumnLike, Input, LongPartial, Nan, Partial, Rows
+from riverrun.stats.aggregate import Aggregate, OfOne, label_of
+from riverrun.stats.partials import ColumnLike, Input, LongOfOne, Nan, Partial, Rows
 
 #: Up to so many values in a group the result is exact.
 EXACT_VALUES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class ValueCounts(LongPartial):
+class ValueCounts(LongOfOne):
     """Values, or the representatives of their buckets, with counts."""
 
-    x: Input
     error: float
-    name: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def of_rows(self, frame: pl.DataFrame, rows: Rows, by: Sequence[str]) -> pl.DataFrame:
         table = frame.select(*by, rows.expr(self.x).alias("value")).filter(pl.col("value").is_not_null())
@@ -69,18 +63,12 @@ def representative(value: pl.Expr, error: float) -> pl.Expr:
 
 
 @dataclass(frozen=True, slots=True)
-class Quantile(Aggregate):
-    x: Input
+class Quantile(OfOne):
     q: float
     error: float
-    label: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x,)
 
     def _partial(self) -> ValueCounts:
-        return ValueCounts(self.x, self.error, f"quantiles_{self.x.short}_{self.error!r}")
+        return ValueCounts(self.x, f"quantiles_{self.x.short}_{self.error!r}", self.error)
 
     def partials(self) -> tuple[Partial, ...]:
         return (self._partial(),)
@@ -145,7 +133,7 @@ def quantile(x: ColumnLike, q: float, error: float = 0.01, *, nan: Nan = "propag
         raise PlanError(
             f"error must be from 0.0001 to 0.5, got {error!r}", where="quantile", hint="error=0.01 is 1 %"
         )
-    return Quantile(Input.of(x, nan=nan, read="number"), float(q), float(error), label_of("quantile", x, q))
+    return Quantile(Input.of(x, nan=nan, read="number"), label_of("quantile", x, q), float(q), float(error))
 
 
 def median(x: ColumnLike, error: float = 0.01, *, nan: Nan = "propagate") -> Aggregate:
@@ -158,4 +146,4 @@ def median(x: ColumnLike, error: float = 0.01, *, nan: Nan = "propagate") -> Agg
     """
     made = quantile(x, 0.5, error, nan=nan)
     assert isinstance(made, Quantile)
-    return Quantile(made.x, made.q, made.error, label_of("median", x))
+    return Quantile(made.x, label_of("median", x), made.q, made.error)
