@@ -73,9 +73,10 @@ def build(prices_url: str, returns_url: str) -> rr.Pipeline:
     )
     pairs = list(combinations(STOCKS, 2))
     together = returns.drop_nulls().group_by().window(rr.hopping("60d", every="5d"))
-    correlations = together.agg(**{f"corr_{x}_{y}": rr.corr(x, y) for x, y in pairs})
-    covariances = together.agg(**{f"cov_{x}_{y}": rr.cov(x, y, ddof=1) for x, y in pairs})
-    return rr.Pipeline("market", [per_stock, correlations, covariances])
+    covariances = {f"cov_{x}_{y}": rr.cov(x, y, ddof=1) for x, y in pairs}
+    correlations = {f"corr_{x}_{y}": rr.corr(x, y) for x, y in pairs}
+    per_pair = together.agg(**covariances, **correlations)
+    return rr.Pipeline("market", [per_stock, per_pair])
 
 
 pipeline = build("tcp://127.0.0.1:9101", "tcp://127.0.0.1:9102")

@@ -19,14 +19,13 @@ export class Section {
     this.legend = el("div", { class: "legend", role: "group", "aria-label": "keys" });
     this.empty = el("p", { class: "empty" });
     this.chips = new Map();
-    const by = view.keys.length ? `by ${view.keys.join(", ")}` : "";
     const csv = el("button", { type: "button", class: "small", text: "CSV", title: "download what is on screen", onclick: () => download(app, view) });
     const grid = el("div", { class: `charts of-${Math.min(3, this.charts.length)}` }, this.charts.map((chart) => chart.element));
     this.body = el("div", { class: "view-body" }, grid, el("div", { class: this.heatmap ? "pair" : "single" }, this.table.element, this.heatmap?.element));
     this.element = el(
       "section",
       { class: "view" },
-      el("div", { class: "view-head" }, el("h2", { text: view.title }), el("span", { class: "muted", text: by }), this.legend, csv),
+      el("div", { class: "view-head" }, el("h2", { text: view.title }), this.legend, csv),
       this.empty,
       this.body,
     );

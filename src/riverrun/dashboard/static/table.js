@@ -35,7 +35,7 @@ export class LatestTable {
   #columns() {
     const { keys, statistics, columns, correlations } = this.view;
     const others = columns.filter((name) => !statistics.includes(name));
-    const names = [...statistics, ...(others.length <= 6 ? others : [])].slice(0, 24);
+    const names = [...statistics, ...(statistics.length + others.length <= 8 ? others : [])].slice(0, 24);
     return [
       ...(keys.length ? keys : ["key"]).map((name, i) => ({ name, kind: "key", i })),
       { name: this.view.time, kind: "time" },
