@@ -32,6 +32,7 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     from riverrun.cli.pipeline_file import load
     from riverrun.errors import RiverrunError
+    from riverrun.plan.explain import explain_outputs
     from riverrun.plan.nodes import sources_of
     from riverrun.plan.typing import typed
     from riverrun.runtime.real_world import RealWorld
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             open_ends += [url for url in unknown if url not in open_ends]
             if not unknown:
                 typed(output.node, {read: read.schema for read in reads if read.schema is not None})
-        told = pipeline.explain()
+        told = explain_outputs(pipeline.outputs)
     except RiverrunError as error:
         if args.debug:
             raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from riverrun.clock import format_duration
-from riverrun.plan.nodes import Node, Read, WindowAggregate, chain_of
+from riverrun.plan.nodes import Node, Output, Read, WindowAggregate, chain_of
 from riverrun.plan.typing import Typed, typed
 
 
@@ -19,6 +21,11 @@ def explain(node: Node) -> str:
         details = [*_settings(step), *([] if schemas is None else [_columns(typed(step, schemas))])]
         lines += ["   " * depth + "   " + detail for detail in details]
     return "\n".join(lines)
+
+
+def explain_outputs(outputs: Sequence[Output]) -> str:
+    """The plans of several outputs, one after the other."""
+    return "\n\n".join(f"{output.label}\n{explain(output.node)}" for output in outputs)
 
 
 def _settings(step: Node) -> list[str]:

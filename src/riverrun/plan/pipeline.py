@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from riverrun.clock import Clock, Duration
 from riverrun.errors import PlanError
+from riverrun.plan.explain import explain_outputs
 from riverrun.plan.nodes import Output
 from riverrun.plan.stream import Stream
 from riverrun.registry import function
@@ -45,8 +46,10 @@ class Pipeline:
         return cast("Summary", function("run")(self.outputs, name=self.name, **options))
 
     def explain(self) -> str:
-        """The plans of all outputs as text."""
-        return "\n\n".join(f"{output.label}\n{Stream(output.node).explain()}" for output in self.outputs)
+        """Print the plans of all outputs; return the text, too."""
+        text = explain_outputs(self.outputs)
+        print(text)
+        return text
 
 
 def run(

@@ -187,8 +187,18 @@ class Stream:
         return frame
 
     def explain(self) -> str:
-        """The plan as text: every step from the source on, with columns where they are known."""
-        return explain(self.node)
+        """Print the plan, and return the text: every step, with its columns where they are known.
+
+        >>> import riverrun as rr
+        >>> text = rr.read({"x": [1, -1]}).filter(pl.col("x") > 0).explain()
+        read frame: dict of columns
+           format: rows; ends by itself
+           event time: arrival, delay: 0s, idle: never
+        └─ filter x > 0
+        """
+        text = explain(self.node)
+        print(text)
+        return text
 
 
 @dataclass(frozen=True, slots=True)
