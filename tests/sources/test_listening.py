@@ -198,3 +198,20 @@ def test_unix_sockets_have_no_limit_per_peer():
     for _ in range(3):
         world.network.dial(UnixAddress("feed.sock")).send(b"x")
     assert [chunk.partition for chunk in reader.poll(1_000)] == ["feed.sock#1", "feed.sock#2", "feed.sock#3"]
+
+
+def test_a_connection_that_never_ends_a_line_is_closed():
+    world = SimulatedWorld()
+    reader = listening(world, line_bytes=100)
+    endless, sound = world.network.dial(DOOR), world.network.dial(DOOR)
+    # One line over the limit is passed over by the format; it does not cost the connection.
+    sound.send(b"x" * 500 + b"\nb\n")
+    for _ in range(9):
+        endless.send(b"y" * 100)
+    world.after("1s", lambda: sound.send(b"c\n"))
+    chunks = pump(world, reader)
+    assert sorted(texts(chunks).values()) == [b"x" * 500 + b"\nb\nc\n", b"y" * 900]
+    assert list(ends(chunks).values()) == [True]
+    assert endless.receive(1) == b""
+    assert sound.receive(1) is None
+    assert reader.counters["connections_without_lines"] == 1

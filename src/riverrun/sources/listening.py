@@ -16,6 +16,8 @@ from riverrun.world import Address, Connection, Listener, World
 SHARE_BYTES_MIN = 16 * 1024
 #: How long to leave the door alone when the system has no more descriptors for us.
 ACCEPT_PAUSE_US = 1_000_000
+#: A connection that has sent so many times the longest line without ending one is closed.
+ENDLESS_LINES = 8
 
 
 @dataclass(slots=True)
@@ -27,6 +29,13 @@ class _Guest:
     host: str
     since_us: int
     position: int = 0
+    open_bytes: int = 0
+
+    def note(self, data: bytes) -> None:
+        """Take note of what it sent, and of how much has come since its last line ended."""
+        self.position += len(data)
+        newline = data.rfind(b"\n")
+        self.open_bytes = len(data) - newline - 1 if newline >= 0 else self.open_bytes + len(data)
 
 
 class ListeningReader:
@@ -67,6 +76,7 @@ class ListeningReader:
             "connections_refused_per_peer": 0,
             "connections_closed_silent": 0,
             "connections_broken": 0,
+            "connections_without_lines": 0,
         }
 
     @property
@@ -208,9 +218,14 @@ class ListeningReader:
             return None
         now_us = self._world.clock.now_us()
         if data:
-            chunk = Chunk(guest.partition, data, guest.position, now_us)
-            guest.position += len(data)
-            return chunk
+            position = guest.position
+            guest.note(data)
+            endless = guest.open_bytes > ENDLESS_LINES * self._limits.line_bytes
+            if endless:
+                # One over-long line is passed over; this is no sender of lines.
+                self._counters["connections_without_lines"] += 1
+                self._leave(guest)
+            return Chunk(guest.partition, data, position, now_us, end=endless, truncated=endless)
         self._leave(guest)
         if not guest.position:
             # It never sent a byte, so it never was a partition.
