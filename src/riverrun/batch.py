@@ -35,9 +35,6 @@ class Batch:
     def rows(self) -> int:
         return self.frame.height
 
-    def with_frame(self, frame: pl.DataFrame) -> Batch:
-        return Batch(frame, self.received_us)
-
 
 def visible(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame without hidden columns."""

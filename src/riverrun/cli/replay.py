@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
         examples="""
             riverrun replay trades.csv --to tcp+listen://127.0.0.1:9999
             riverrun replay trades.csv.gz --to tcp://localhost:9999 --rate 10x
-            riverrun replay app.log --to unix:/tmp/feed.sock --rate 1000/s --loop
+            riverrun replay app.log --to unix:feed.sock --rate 1000/s --loop
             """,
     )
     parser.add_argument("file", metavar="FILE", help="the file, with a record on each line")

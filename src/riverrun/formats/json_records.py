@@ -17,7 +17,6 @@ from riverrun.schema import Column, Schema
 
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _NUMBER_TOO_LARGE = "number is infinity"
-_WHITESPACE = b" \t\r"
 
 
 class JsonReader:
