@@ -21,6 +21,7 @@ from riverrun.errors import (
     SchemaError,
     SinkError,
     SourceError,
+    StateError,
 )
 from riverrun.limits import Limits
 from riverrun.plan.pipeline import Pipeline, run
@@ -56,6 +57,7 @@ __all__ = [
     "SchemaError",
     "SinkError",
     "SourceError",
+    "StateError",
     "Stream",
     "Summary",
     "Timestamp",

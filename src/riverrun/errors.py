@@ -7,7 +7,8 @@
     ├── SchemaError      columns or types are wrong, or cannot be told from the data
     ├── SourceError      an input cannot be opened or read
     ├── FormatError      bytes cannot be decoded, and the source says ``on_bad="fail"``
-    └── SinkError        an output cannot be opened or written
+    ├── SinkError        an output cannot be opened or written
+    └── StateError       a state folder cannot be opened, is damaged, or belongs to another pipeline
 
 A message has a first line that says where and what, and, where we know one, a second line
 with something to try.
@@ -72,6 +73,10 @@ class FormatError(RiverrunError):
 
 class SinkError(RiverrunError):
     """An output cannot be opened or written."""
+
+
+class StateError(RiverrunError):
+    """A state folder cannot be opened, is damaged, or belongs to another pipeline."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -60,6 +60,27 @@ class Wait:
     until_us: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ChunkNote:
+    """What is remembered of a chunk whose bytes can be read again: everything but the bytes.
+
+    Parameters
+    ----------
+    length : bytes of a `Chunk`, rows of a `FrameChunk`.
+    """
+
+    partition: str
+    position: int
+    length: int
+    received_us: int
+    end: bool = False
+    truncated: bool = False
+
+
+#: Plain values that become JSON and come back equal: what readers, decoders and writers hand out to be kept.
+Remembered = Mapping[str, Any]
+
+
 class Reader(Protocol):
     """A running source. It is polled, never blocks, and tells what to wait for."""
 
@@ -92,6 +113,39 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """Give everything back; may be called twice."""
+        ...
+
+
+class ResumableReader(Reader, Protocol):
+    """A reader that goes on, after a restart, where the last run stood.
+
+    After a restart the runtime opens the source, calls `resume` with the bookmark of the last checkpoint, then
+    `replay` for every chunk that was applied after it, in order, and only then polls. What follows comes
+    exactly behind the last chunk that was replayed.
+    """
+
+    def bookmark(self) -> Remembered:
+        """Where the next `poll` goes on: positions of files, numbers of connections, what producers sent."""
+        ...
+
+    def resume(self, bookmark: Remembered) -> None:
+        """Go on from there. Raises `SourceError` when that is impossible (a file was replaced or cut)."""
+        ...
+
+    def replay(self, chunk: Chunk | FrameChunk | ChunkNote) -> Chunk | FrameChunk:
+        """Take note of a chunk of the run before, as if `poll` had returned it, and return it.
+
+        A `ChunkNote` comes from a source that is `replayable`: its bytes are read again. Otherwise the whole
+        chunk comes from the journal, and the reader only learns that its partition was there.
+        """
+        ...
+
+
+class AcknowledgingReader(ResumableReader, Protocol):
+    """A reader whose senders are told what is safe."""
+
+    def acknowledge(self, partition: str, position: int) -> None:
+        """Everything of a partition before `position` is on the disk. May come from a thread of its own."""
         ...
 
 
@@ -163,6 +217,17 @@ class Decoder(Protocol):
         ...
 
 
+class RememberingDecoder(Decoder, Protocol):
+    """A decoder whose state can be kept, and given to `Format.open` of a later run.
+
+    ``feed(a); feed(b)`` gives the same rows as ``feed(a)``, `snapshot`, a new decoder, ``feed(b)``.
+    """
+
+    def snapshot(self) -> Remembered:
+        """What is not yet a whole record, the header that was read, and so on; ``bytes`` are welcome values."""
+        ...
+
+
 class Format(Protocol):
     """A frozen description of how rows are written as bytes."""
 
@@ -201,4 +266,64 @@ class Sink(Protocol):
 
     def open(self, world: World, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> Writer:
         """Prepare the target. `keys` are the columns that tell one result from another (for upserts)."""
+        ...
+
+
+class DurableWriter(Protocol):
+    """A running sink that takes every unit exactly once, whatever crashes in between.
+
+    A *unit* is all rows that one step of the engine put out for one output. Units have growing numbers. A
+    unit that was handed over once has the same rows when it is handed over again after a crash.
+    """
+
+    @property
+    def delivered(self) -> int:
+        """All units up to this number are in the target for certain, as found when it was opened.
+
+        They are never handed over again; all later ones are. −1: none.
+        """
+        ...
+
+    def write(self, unit: int, frame: pl.DataFrame) -> None:
+        """More rows of a unit; units come in order, each maybe in several frames."""
+        ...
+
+    def flush(self) -> None:
+        """Make everything written so far visible to readers, if that is cheap; it need not survive a crash."""
+        ...
+
+    def commit(self) -> Remembered:
+        """Put all units written so far on the disk, in one step, with the number of the last.
+
+        Called between units only. Returns a mark for the next `DurableSink.open_durable`; whatever was written
+        after the last commit is undone there.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give everything back without a commit; may be called twice."""
+        ...
+
+
+class DurableSink(Sink, Protocol):
+    """A sink with a `DurableWriter`. What has none is written at least once, and `explain` says so."""
+
+    def open_durable(
+        self,
+        world: World,
+        schema: Mapping[str, pl.DataType],
+        keys: Sequence[str],
+        *,
+        stream: str,
+        mark: Remembered | None,
+    ) -> DurableWriter:
+        """Prepare the target, and go back to the last commit that it, or `mark`, knows of.
+
+        Parameters
+        ----------
+        stream : names these units among all that may write to this target: an id of the state folder and the
+            name of the output. Tokens inside the target are kept under it.
+        mark : what the last `commit` that is known returned; ``None`` at the first start, when rows that are
+            in the target already are somebody else's and stay.
+        """
         ...
