@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-_SHARED = Path(__file__).parents[2] / "shared" / "data"
+_BESIDE = (folder / "shared" / "data" for folder in Path(__file__).parents[2:])
+_SHARED = next((folder for folder in _BESIDE if folder.is_dir()), Path())
 
 
 @pytest.fixture
 def shared_data() -> Path:
     """The folder of reference data beside the repository; the test is skipped where it is missing."""
-    if not _SHARED.is_dir():
+    if not _SHARED.name:
         pytest.skip("the reference data are missing: expected them in ../shared/data beside the repository")
     return _SHARED

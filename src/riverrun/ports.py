@@ -181,7 +181,8 @@ class Rejected:
     position : offset of its first byte in the partition.
     length : its bytes.
     head : its first 256 bytes.
-    sha256 : of the whole record, in hexadecimal.
+    sha256 : of the whole record, in hexadecimal. Of a record over the limit, which is never held as a whole,
+        64 KiB are hashed at a time, each behind the hash of those before: ``h = sha256(h + piece)``.
     """
 
     reason: str
@@ -206,7 +207,10 @@ class Decoded:
 
 
 class Decoder(Protocol):
-    """A running format, one for each partition. It keeps what is not yet a whole record."""
+    """A running format, one for each partition. It keeps what is not yet a whole record.
+
+    ``feed(a); feed(b)`` gives the same as ``feed(a)``, `snapshot`, a new decoder opened with it, ``feed(b)``.
+    """
 
     def feed(self, data: bytes, received_us: int) -> Decoded:
         """Rows of all records that are whole by now. How bytes are cut never changes the rows."""
@@ -216,15 +220,11 @@ class Decoder(Protocol):
         """The partition has ended: what is left is a record, or a dead letter ``truncated``."""
         ...
 
-
-class RememberingDecoder(Decoder, Protocol):
-    """A decoder whose state can be kept, and given to `Format.open` of a later run.
-
-    ``feed(a); feed(b)`` gives the same rows as ``feed(a)``, `snapshot`, a new decoder, ``feed(b)``.
-    """
-
     def snapshot(self) -> Remembered:
-        """What is not yet a whole record, the header that was read, and so on; ``bytes`` are welcome values."""
+        """What is not yet a whole record, the header that was read, and so on; ``bytes`` are welcome values.
+
+        Taking one copies the bytes of the open record, and nothing else.
+        """
         ...
 
 
@@ -241,7 +241,9 @@ class Format(Protocol):
         """
         ...
 
-    def open(self, schema: Schema, limits: Limits) -> Decoder: ...
+    def open(self, schema: Schema, limits: Limits, snapshot: Remembered | None = None) -> Decoder:
+        """A decoder for one partition, from its start or from where a `Decoder.snapshot` was taken."""
+        ...
 
 
 class Writer(Protocol):

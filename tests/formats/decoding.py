@@ -68,6 +68,11 @@ def decode(decoder: Decoder, chunks: Sequence[bytes], *, truncated: bool = False
     """Feed all chunks and finish."""
     parts: list[Decoded] = [decoder.feed(chunk, 0) for chunk in chunks]
     parts.append(decoder.finish(truncated=truncated))
+    return seen(parts)
+
+
+def seen(parts: Sequence[Decoded]) -> Seen:
+    """All that a decoder gave, put together."""
     counters: dict[str, int] = {}
     for part in parts:
         for name, number in part.counters.items():

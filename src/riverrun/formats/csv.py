@@ -24,7 +24,7 @@ from riverrun.formats.csv_records import Dialect, RecordScanner
 from riverrun.formats.framing import BYTE_ORDER_MARK, Block, LineBuffer
 from riverrun.formats.rejection import RefusedError, reject
 from riverrun.limits import Limits
-from riverrun.ports import Decoded, Rejected
+from riverrun.ports import Decoded, Rejected, Remembered
 from riverrun.schema import Schema
 
 #: Blocks up to this size are read row by row: Polars' fixed cost (0.35 ms) is more than that.
@@ -94,10 +94,13 @@ class Csv:
         found, schema = infer_csv(self, head, complete=complete)
         return replace(self, **found), schema
 
-    def open(self, schema: Schema, limits: Limits) -> CsvDecoder:
-        """A decoder for one partition. Raises `SchemaError` for types that text cannot hold."""
+    def open(self, schema: Schema, limits: Limits, snapshot: Remembered | None = None) -> CsvDecoder:
+        """A decoder for one partition.
+
+        Raises `SchemaError` for types that text cannot hold.
+        """
         check_supported(schema, "CSV")
-        return CsvDecoder(self, schema, limits)
+        return CsvDecoder(self, schema, limits, snapshot)
 
 
 class CsvDecoder:
@@ -109,24 +112,36 @@ class CsvDecoder:
     """
 
     def __init__(
-        self, description: Csv, schema: Schema, limits: Limits, *, small_bytes: int = SMALL_BYTES
+        self,
+        description: Csv,
+        schema: Schema,
+        limits: Limits,
+        snapshot: Remembered | None = None,
+        *,
+        small_bytes: int = SMALL_BYTES,
     ) -> None:
         self._small_bytes = small_bytes
         self._csv = description
         self._schema = schema
         self._limit = limits.line_bytes
-        self._lines = LineBuffer(limits.line_bytes)
+        self._lines = LineBuffer(limits.line_bytes, snapshot and snapshot["lines"])
         self._scanner = RecordScanner(description.dialect)
         self._builder = RowBuilder(schema)
-        self._held = b""  # whole lines of a record that is still open
-        self._held_position = 0
-        self._at_head = True  # no good row and no header yet
+        kept = snapshot or {"open": b"", "open_position": 0, "at_head": True, "fields": None}
+        self._held: bytes = kept["open"]  # whole lines of a record that is still open
+        self._held_position: int = kept["open_position"]
+        self._at_head: bool = kept["at_head"]  # no good row and no header yet
         self._expect_trouble = self._expect_bad_text = False  # guesses from the last block; for speed only
-        names = description.columns or schema.names
-        absent = [name for name in schema.names if name not in names]
-        if absent:
-            raise SchemaError(f"columns= does not name {absent[0]!r}", where="csv")
-        self._use(Layout(names, schema))
+        self._use(_first_layout(description, schema, kept["fields"]))
+
+    def snapshot(self) -> Remembered:
+        return {
+            "lines": self._lines.snapshot(),
+            "open": self._held,
+            "open_position": self._held_position,
+            "at_head": self._at_head,
+            "fields": list(self._reader.layout.names),
+        }
 
     def _use(self, layout: Layout) -> None:
         self._reader = RecordReader(layout, self._csv.dialect, self._csv.null_values)
@@ -400,3 +415,15 @@ class CsvDecoder:
         else:
             out.frames.append(read.frame)
         self._expect_trouble = len(out.rejected) + out.blank > refused
+
+
+def _first_layout(description: Csv, schema: Schema, header: Sequence[str] | None) -> Layout:
+    """The layout to begin with: of a header that was read before, as described, or the schema's own."""
+    names = header or description.columns or schema.names
+    layout = layout_of_header(names, schema)
+    if layout is not None:
+        return layout
+    if header:
+        raise missing_from_header(names, schema)
+    absent = next(name for name in schema.names if name not in names)
+    raise SchemaError(f"columns= does not name {absent!r}", where="csv")

@@ -3,6 +3,9 @@
 `LineBuffer` holds at most one partial line. A line over the limit is not held at all: its first bytes,
 its length and a running hash are kept, and everything up to its newline is passed over. What comes out
 depends on the bytes alone, never on how they were cut.
+
+The state of SHA-256 cannot be written down with Python's own means, so a line over the limit is hashed in
+pieces, each together with the hash before it. Then a snapshot is one hash and less than one piece.
 """
 
 from __future__ import annotations
@@ -11,9 +14,11 @@ import hashlib
 from dataclasses import dataclass
 
 from riverrun.formats.rejection import HEAD_BYTES, reject
-from riverrun.ports import Rejected
+from riverrun.ports import Rejected, Remembered
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+#: Lines over the limit are hashed in pieces of this size.
+HASHED_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +35,26 @@ class LineBuffer:
     Parameters
     ----------
     limit_bytes : the longest line, not counting its newline.
+    snapshot : where another buffer stood, to go on there.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, snapshot: Remembered | None = None) -> None:
+        kept = snapshot or {"position": 0, "held": b"", "skipped": None, "at_start": True}
         self._limit = limit_bytes
-        self._position = 0  # of the first byte that is held
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-        self._skipped: _LongLine | None = None
-        self._at_start = True
+        self._position: int = kept["position"]  # of the first byte that is held
+        self._held: list[bytes] = [kept["held"]] if kept["held"] else []
+        self._held_bytes = len(kept["held"])
+        self._skipped = _LongLine.of(kept["skipped"]) if kept["skipped"] else None
+        self._at_start: bool = kept["at_start"]
+
+    def snapshot(self) -> Remembered:
+        """The open line, or what is remembered of it when it is too long, and where it stands."""
+        return {
+            "position": self._position,
+            "held": b"".join(self._held),
+            "skipped": self._skipped.snapshot() if self._skipped is not None else None,
+            "at_start": self._at_start,
+        }
 
     def feed(self, data: bytes) -> list[Block | Rejected]:
         """The lines that are whole by now, in order, and dead letters of those that were too long."""
@@ -143,19 +159,51 @@ class _LongLine:
     """What is remembered of a line that is not kept."""
 
     def __init__(self, start: bytes, position: int) -> None:
-        self._head = start[:HEAD_BYTES]
-        self._hash = hashlib.sha256(start)
-        self._length = len(start)
         self._position = position
+        self._length = 0
+        self._head = b""
+        self._hash = b""  # of all whole pieces
+        self._piece = b""  # less than one, not yet hashed
+        self.add(start)
+
+    @staticmethod
+    def of(snapshot: Remembered) -> _LongLine:
+        line = _LongLine(b"", snapshot["position"])
+        line._length, line._head = snapshot["length"], snapshot["head"]
+        line._hash, line._piece = snapshot["hash"], snapshot["piece"]
+        return line
+
+    def snapshot(self) -> Remembered:
+        return {
+            "position": self._position,
+            "length": self._length,
+            "head": self._head,
+            "hash": self._hash,
+            "piece": self._piece,
+        }
 
     def add(self, data: bytes) -> None:
+        self._length += len(data)
         if len(self._head) < HEAD_BYTES:
             self._head += data[: HEAD_BYTES - len(self._head)]
-        self._hash.update(data)
-        self._length += len(data)
+        if len(self._piece) + len(data) <= HASHED_BYTES:
+            self._piece += data
+            return
+        view = memoryview(data)
+        at = HASHED_BYTES - len(self._piece)
+        self._fold(self._piece, view[:at])
+        while len(data) - at > HASHED_BYTES:
+            self._fold(view[at : at + HASHED_BYTES])
+            at += HASHED_BYTES
+        self._piece = data[at:]
+
+    def _fold(self, *parts: bytes | memoryview) -> None:
+        hashed = hashlib.sha256(self._hash)
+        for part in parts:
+            hashed.update(part)
+        self._hash = hashed.digest()
 
     def rejected(self, limit_bytes: int) -> Rejected:
         detail = f"a line of {self._length} bytes, the limit is {limit_bytes}"
-        return Rejected(
-            "line-too-long", detail, self._position, self._length, self._head, self._hash.hexdigest()
-        )
+        whole = hashlib.sha256(self._hash + self._piece).hexdigest()
+        return Rejected("line-too-long", detail, self._position, self._length, self._head, whole)

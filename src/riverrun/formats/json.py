@@ -17,7 +17,7 @@ from riverrun.formats.json_columns import JsonColumns
 from riverrun.formats.json_records import JsonReader
 from riverrun.formats.rejection import RefusedError, reject
 from riverrun.limits import Limits
-from riverrun.ports import Decoded, Rejected
+from riverrun.ports import Decoded, Rejected, Remembered
 from riverrun.schema import Schema
 
 #: Blocks up to this size are read row by row: Polars' fixed cost is more than that.
@@ -54,10 +54,13 @@ class Json:
 
         return self, infer_json(self, head, complete=complete)
 
-    def open(self, schema: Schema, limits: Limits) -> JsonDecoder:
-        """A decoder for one partition. Raises `SchemaError` for types that JSON cannot hold."""
+    def open(self, schema: Schema, limits: Limits, snapshot: Remembered | None = None) -> JsonDecoder:
+        """A decoder for one partition.
+
+        Raises `SchemaError` for types that JSON cannot hold.
+        """
         check_supported(schema, "JSON")
-        return JsonDecoder(self, schema, limits)
+        return JsonDecoder(self, schema, limits, snapshot)
 
 
 class JsonDecoder:
@@ -69,12 +72,18 @@ class JsonDecoder:
     """
 
     def __init__(
-        self, description: Json, schema: Schema, limits: Limits, *, small_bytes: int = SMALL_BYTES
+        self,
+        description: Json,
+        schema: Schema,
+        limits: Limits,
+        snapshot: Remembered | None = None,
+        *,
+        small_bytes: int = SMALL_BYTES,
     ) -> None:
         self._small_bytes = small_bytes
         self._json = description
         self._schema = schema
-        self._lines = LineBuffer(limits.line_bytes)
+        self._lines = LineBuffer(limits.line_bytes, snapshot and snapshot["lines"])
         self._builder = RowBuilder(schema)
         self._columns = JsonColumns(schema, limits)
         self._reader = JsonReader(
@@ -90,6 +99,9 @@ class JsonDecoder:
     def finish(self, *, truncated: bool) -> Decoded:
         """The rest: a last line without a newline counts, unless the input was cut off."""
         return self._decoded(self._lines.finish(truncated=truncated))
+
+    def snapshot(self) -> Remembered:
+        return {"lines": self._lines.snapshot()}
 
     def _decoded(self, pieces: Sequence[Block | Rejected]) -> Decoded:
         out = Collected()

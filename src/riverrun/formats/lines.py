@@ -15,7 +15,7 @@ from riverrun.formats.csv_layout import decode
 from riverrun.formats.framing import Block, LineBuffer
 from riverrun.formats.rejection import RefusedError, reject
 from riverrun.limits import Limits
-from riverrun.ports import Decoded, Rejected
+from riverrun.ports import Decoded, Rejected, Remembered
 from riverrun.schema import Column, Schema
 
 #: The one column when there is no pattern.
@@ -77,8 +77,11 @@ class Lines:
 
         return self, infer_lines(self, head, complete=complete)
 
-    def open(self, schema: Schema, limits: Limits) -> LinesDecoder:
-        """A decoder for one partition. Raises `SchemaError` for columns that the pattern does not give."""
+    def open(self, schema: Schema, limits: Limits, snapshot: Remembered | None = None) -> LinesDecoder:
+        """A decoder for one partition.
+
+        Raises `SchemaError` for columns that the pattern does not give.
+        """
         check_supported(schema, "text lines")
         for name in schema.names:
             if name not in self.groups:
@@ -87,16 +90,18 @@ class Lines:
                     where="schema",
                     hint="the columns are " + ", ".join(self.groups),
                 )
-        return LinesDecoder(self, schema, limits)
+        return LinesDecoder(self, schema, limits, snapshot)
 
 
 class LinesDecoder:
     """Decodes the text lines of one partition."""
 
-    def __init__(self, description: Lines, schema: Schema, limits: Limits) -> None:
+    def __init__(
+        self, description: Lines, schema: Schema, limits: Limits, snapshot: Remembered | None = None
+    ) -> None:
         self._pattern = description.pattern
         self._schema = schema
-        self._lines = LineBuffer(limits.line_bytes)
+        self._lines = LineBuffer(limits.line_bytes, snapshot and snapshot["lines"])
         self._builder = RowBuilder(schema)
         self._columns: list[tuple[Column, TextReader]] = [(column, text_reader(column)) for column in schema]
 
@@ -108,6 +113,9 @@ class LinesDecoder:
     def finish(self, *, truncated: bool) -> Decoded:
         """The rest: a last line without a newline counts, unless the input was cut off."""
         return self._decoded(self._lines.finish(truncated=truncated))
+
+    def snapshot(self) -> Remembered:
+        return {"lines": self._lines.snapshot()}
 
     def _decoded(self, pieces: Sequence[Block | Rejected]) -> Decoded:
         out = Collected()
