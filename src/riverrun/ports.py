@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import polars as pl
 
@@ -178,11 +178,15 @@ class Rejected:
     ----------
     reason : a short code: ``line-too-long``, ``utf8``, ``csv``, ``json``, ``number-range``, ``schema``, ...
     detail : a sentence: which field, what was expected, what came (values cut short).
-    position : offset of its first byte in the partition.
+    position : offset of its first byte in the partition; of a refused row: how many rows came before it.
     length : its bytes.
     head : its first 256 bytes.
     sha256 : of the whole record, in hexadecimal. Of a record over the limit, which is never held as a whole,
         64 KiB are hashed at a time, each behind the hash of those before: ``h = sha256(h + piece)``.
+    record : all of its bytes, so that it can be fed again after a fix; ``None`` when it is over the limit.
+    form : what `record` is: ``"record"``: as it came, without its line end; ``"row"``: one JSON object made
+        of values, because the row had no bytes of its own any more.
+    header : the CSV header that `record` stood under, where there was one.
     """
 
     reason: str
@@ -191,6 +195,9 @@ class Rejected:
     length: int
     head: bytes
     sha256: str
+    record: bytes | None = None
+    form: Literal["record", "row"] = "record"
+    header: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from riverrun.ports import Rejected
 from riverrun.runtime.dead_letters import KEPT, DeadLetter, DeadLetters
@@ -42,8 +43,28 @@ def test_a_line_of_json_tells_everything():
         "length": 7,
         "sha256": "ab" * 32,
         "received": "1970-01-01 00:00:01Z",
+        "form": "record",
         "head": "bad row",
     }
+
+
+def test_the_whole_record_is_told_so_that_it_can_be_fed_again():
+    whole = replace(rejected(), record=b"bad row, all of it", header=b"a,b")
+    told = json.loads(DeadLetter("feed", "p", 0, whole).as_json())
+    assert (told["form"], told["header"], told["record"]) == ("record", "a,b", "bad row, all of it")
+    told = json.loads(DeadLetter("feed", "p", 0, replace(whole, record=b"\xff", form="row")).as_json())
+    assert (told["form"], told["record_base64"]) == ("row", "/w==")
+
+
+def test_memory_keeps_short_records_only_and_the_folder_all():
+    world = SimulatedWorld()
+    letters = DeadLetters(world, "dead")
+    short, long = (replace(rejected(), record=b"x" * size) for size in (4_096, 4_097))
+    letters.add("a", "p", 0, [short, long])
+    letters.close()
+    assert [letter.rejected for letter in letters.recent] == [short, replace(long, record=None)]
+    lines = world.files.content("dead/dead-letters.jsonl").splitlines()
+    assert [len(json.loads(line)["record"]) for line in lines] == [4_096, 4_097]
 
 
 def test_bytes_that_are_no_text_are_written_as_base64():

@@ -29,6 +29,21 @@ def test_a_row_without_event_time_is_a_dead_letter_that_shows_its_values():
     assert transcript.results["key"].to_list() == ["b"]
 
 
+def test_refused_rows_are_told_with_their_places_and_can_be_fed_again_as_json():
+    script = [rows((1, "a", 1.5), (NOW + 400, "b", 2.5), (None, "c", None)), rows((NOW + 500, "d", 3.5))]
+    letters = [letter.rejected for letter in play(feed(), script).dead_letters]
+    assert [(letter.reason, letter.position, letter.form) for letter in letters] == [
+        ("schema", 2, "row"),
+        ("future", 1, "row"),
+        ("future", 3, "row"),
+    ]
+    again = b"".join(letter.record + b"\n" for letter in letters)
+    later = rr.read("file:again.jsonl", format="json", schema=SCHEMA)
+    decoded = later.node.format.open(later.node.schema, rr.Limits()).feed(again, 0)
+    assert decoded.frame["key"].to_list() == ["c", "b", "d"]
+    assert [at and int(at.timestamp()) for at in decoded.frame["t"]] == [None, NOW + 400, NOW + 500]
+
+
 @pytest.mark.parametrize(("ahead", "reasons"), [(300, []), (301, ["future"])])
 def test_the_far_future_of_a_live_source(ahead, reasons):
     assert play(feed(), [rows((NOW + ahead, "a", 1))]).reasons == reasons

@@ -127,12 +127,15 @@ class CsvDecoder:
         self._lines = LineBuffer(limits.line_bytes, snapshot and snapshot["lines"])
         self._scanner = RecordScanner(description.dialect)
         self._builder = RowBuilder(schema)
-        kept = snapshot or {"open": b"", "open_position": 0, "at_head": True, "fields": None}
+        kept = snapshot or {"open": b"", "open_position": 0, "at_head": True, "header": None}
         self._held: bytes = kept["open"]  # whole lines of a record that is still open
         self._held_position: int = kept["open_position"]
         self._at_head: bool = kept["at_head"]  # no good row and no header yet
         self._expect_trouble = self._expect_bad_text = False  # guesses from the last block; for speed only
-        self._use(_first_layout(description, schema, kept["fields"]))
+        self._use(_described_layout(description, schema))
+        self._header: bytes | None = kept["header"]  # as it was read
+        if self._header is not None:
+            self._use(self._layout_of(self._header))
 
     def snapshot(self) -> Remembered:
         return {
@@ -140,7 +143,7 @@ class CsvDecoder:
             "open": self._held,
             "open_position": self._held_position,
             "at_head": self._at_head,
-            "fields": list(self._reader.layout.names),
+            "header": self._header,
         }
 
     def _use(self, layout: Layout) -> None:
@@ -148,6 +151,14 @@ class CsvDecoder:
         self._columns = CsvColumns(layout, self._csv.dialect, self._csv.null_values)
         separator = self._csv.dialect.separator.encode()
         self._placeholder = separator * layout.width + b"!\n"  # one field too many: always flagged
+
+    def _layout_of(self, header: bytes) -> Layout:
+        """The layout of a header that was read before."""
+        names = column_names(self._reader.fields(self._reader.text(header))[0])
+        layout = layout_of_header(names, self._schema)
+        if layout is None:
+            raise missing_from_header(names, self._schema)
+        return layout
 
     def feed(self, data: bytes, received_us: int) -> Decoded:
         """Rows of the records that are whole by now. Raises `SchemaError` for a header that lacks a column."""
@@ -227,6 +238,7 @@ class CsvDecoder:
         layout = layout_of_header(names, self._schema)
         if layout is not None:
             self._use(layout)
+            self._header = record
             return True
         if csv.columns is None and self._is_lacking(names, fields, quoted):
             raise missing_from_header(names, self._schema)
@@ -342,7 +354,8 @@ class CsvDecoder:
             if fields and reader.is_header(fields):
                 out.count("header_lines")
             else:
-                out.rejected.append(reject(refused.reason, refused.detail, record, position))
+                letter = reject(refused.reason, refused.detail, record, position, header=self._header)
+                out.rejected.append(letter)
             return None
 
     # ------------------------------------------------------------ the fast path
@@ -417,13 +430,10 @@ class CsvDecoder:
         self._expect_trouble = len(out.rejected) + out.blank > refused
 
 
-def _first_layout(description: Csv, schema: Schema, header: Sequence[str] | None) -> Layout:
-    """The layout to begin with: of a header that was read before, as described, or the schema's own."""
-    names = header or description.columns or schema.names
-    layout = layout_of_header(names, schema)
-    if layout is not None:
-        return layout
-    if header:
-        raise missing_from_header(names, schema)
-    absent = next(name for name in schema.names if name not in names)
-    raise SchemaError(f"columns= does not name {absent!r}", where="csv")
+def _described_layout(description: Csv, schema: Schema) -> Layout:
+    """The layout as long as no header was read."""
+    names = description.columns or schema.names
+    absent = [name for name in schema.names if name not in names]
+    if absent:
+        raise SchemaError(f"columns= does not name {absent[0]!r}", where="csv")
+    return Layout(names, schema)

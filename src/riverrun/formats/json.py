@@ -14,7 +14,7 @@ from riverrun.formats.assembly import Collected, RowBuilder, replace_rows
 from riverrun.formats.columns import check_supported
 from riverrun.formats.framing import Block, LineBuffer
 from riverrun.formats.json_columns import JsonColumns
-from riverrun.formats.json_records import JsonReader
+from riverrun.formats.json_records import JsonReader, RefusedItem
 from riverrun.formats.rejection import RefusedError, reject
 from riverrun.limits import Limits
 from riverrun.ports import Decoded, Rejected, Remembered
@@ -214,8 +214,8 @@ class JsonDecoder:
             return
         out.count("duplicate_keys", self._reader.duplicates)
         for record in records:
-            if isinstance(record, RefusedError):
-                out.rejected.append(reject(record.reason, record.detail, line, position))
+            if isinstance(record, RefusedItem):
+                out.rejected.append(reject(record.reason, record.detail, line, position, row=record.item))
             else:
                 rows.append(record)
 

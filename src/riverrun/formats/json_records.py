@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import orjson
@@ -17,6 +18,15 @@ from riverrun.schema import Column, Schema
 
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _NUMBER_TOO_LARGE = "number is infinity"
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedItem:
+    """One item of an array that is no row; the others are."""
+
+    reason: str
+    detail: str
+    item: bytes
 
 
 class JsonReader:
@@ -60,7 +70,7 @@ class JsonReader:
             row.append(value)
         return row
 
-    def records(self, line: bytes) -> list[Sequence[object] | RefusedError]:
+    def records(self, line: bytes) -> list[Sequence[object] | RefusedItem]:
         """The rows of a line, usually one, or why one is refused. Raises `RefusedError` for the line.
 
         `duplicates` then says how many of the records gave the field of a column twice.
@@ -84,13 +94,13 @@ class JsonReader:
             return False
         return _without_duplicates(line, found)
 
-    def _record(self, item: object) -> Sequence[object] | RefusedError:
-        if not isinstance(item, dict):
-            return RefusedError("shape", f"expected an array of objects, found {_kind(item)} in it")
+    def _record(self, item: object) -> Sequence[object] | RefusedItem:
         try:
+            if not isinstance(item, dict):
+                raise RefusedError("shape", f"expected an array of objects, found {_kind(item)} in it")
             return self._row(item)
         except RefusedError as refused:
-            return refused
+            return RefusedItem(refused.reason, refused.detail, orjson.dumps(item))
 
     def _row(self, found: Mapping[str, object]) -> Sequence[object]:
         if len(found) > self._fields:

@@ -21,10 +21,29 @@ class RefusedError(Exception):
         self.detail = detail
 
 
-def reject(reason: str, detail: str, record: bytes, position: int) -> Rejected:
-    """A dead letter of a whole record, as it came but without its newline."""
+def reject(
+    reason: str,
+    detail: str,
+    record: bytes,
+    position: int,
+    *,
+    header: bytes | None = None,
+    row: bytes | None = None,
+) -> Rejected:
+    """A dead letter of a whole record, as it came but without its newline.
+
+    `row` is given when only a part of the record was refused: that part alone must be fed again.
+    """
     return Rejected(
-        reason, detail, position, len(record), record[:HEAD_BYTES], hashlib.sha256(record).hexdigest()
+        reason,
+        detail,
+        position,
+        len(record),
+        record[:HEAD_BYTES],
+        hashlib.sha256(record).hexdigest(),
+        record if row is None else row,
+        "record" if row is None else "row",
+        header,
     )
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from riverrun.clock import format_instant
-from riverrun.limits import MIB
+from riverrun.limits import KIB, MIB
 from riverrun.ports import Rejected
 from riverrun.world import World, WritableFile
 
 #: So many are kept in memory; the oldest go first.
 KEPT = 1_000
+
+#: Longer records are not kept in memory; the folder has them.
+KEPT_RECORD_BYTES = 4 * KIB
 
 #: A folder takes so many bytes of dead letters in one run; what comes later is only counted.
 FOLDER_BYTES = 256 * MIB
@@ -31,26 +34,32 @@ class DeadLetter:
     rejected: Rejected
 
     def as_json(self) -> bytes:
-        """One line. The head is text where it is UTF-8, else base64."""
-        head = self.rejected.head
-        try:
-            shown: dict[str, str] = {"head": head.decode()}
-        except UnicodeDecodeError:
-            shown = {"head_base64": base64.b64encode(head).decode()}
-        return orjson.dumps(
-            {
-                "reason": self.rejected.reason,
-                "detail": self.rejected.detail,
-                "source": self.source,
-                "partition": self.partition,
-                "position": self.rejected.position,
-                "length": self.rejected.length,
-                "sha256": self.rejected.sha256,
-                "received": format_instant(self.received_us),
-                **shown,
-            },
-            option=orjson.OPT_APPEND_NEWLINE,
-        )
+        """One line. Bytes of the input are text where they are UTF-8, else base64."""
+        rejected = self.rejected
+        told: dict[str, object] = {
+            "reason": rejected.reason,
+            "detail": rejected.detail,
+            "source": self.source,
+            "partition": self.partition,
+            "position": rejected.position,
+            "length": rejected.length,
+            "sha256": rejected.sha256,
+            "received": format_instant(self.received_us),
+            "form": rejected.form,
+            **_written("head", rejected.head),
+        }
+        if rejected.record is not None:
+            told |= _written("record", rejected.record)
+        if rejected.header is not None:
+            told |= _written("header", rejected.header)
+        return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+
+    def for_memory(self) -> DeadLetter:
+        """The letter without its record when that is large, so that those in memory stay small."""
+        record = self.rejected.record
+        if record is None or len(record) <= KEPT_RECORD_BYTES:
+            return self
+        return replace(self, rejected=replace(self.rejected, record=None))
 
     def shown_head(self, limit: int = 120) -> str:
         """The beginning of the record as printable text."""
@@ -79,7 +88,7 @@ class DeadLetters:
         """Count and keep."""
         letters = [DeadLetter(source, partition, received_us, item) for item in rejected]
         self.counts.update((source, item.reason) for item in rejected)
-        self.recent.extend(letters)
+        self.recent.extend(letter.for_memory() for letter in letters[-KEPT:])
         if self.folder is not None:
             self._write(b"".join(letter.as_json() for letter in letters))
 
@@ -103,3 +112,11 @@ class DeadLetters:
             self._file.sync()
             self._file.close()
             self._file = None
+
+
+def _written(name: str, data: bytes) -> dict[str, object]:
+    """Bytes as a field of JSON."""
+    try:
+        return {name: data.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": base64.b64encode(data).decode()}

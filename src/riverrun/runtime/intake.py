@@ -113,8 +113,12 @@ class Intake:
         gone: pl.Series | None = None
         for reason, bad, detail in self._checks(frame, arrival, now_us):
             # A row is refused once, for the first reason.
-            rows = frame.filter(bad if gone is None else bad & ~gone)
-            refused += [_rejected(reason, detail, row, arrival) for row in rows.iter_rows(named=True)]
+            places = (bad if gone is None else bad & ~gone).arg_true()
+            rows = frame.select(self.schema.names)[places].iter_rows(named=True)
+            refused += [
+                _rejected(reason, detail, row, arrival.first_row + place)
+                for place, row in zip(places, rows, strict=True)
+            ]
             gone = bad if gone is None else gone | bad
         return (frame if gone is None else frame.filter(~gone)), refused
 
@@ -164,12 +168,12 @@ def _longest(texts: pl.Series) -> int:
     return longest if isinstance(longest, int) else 0
 
 
-def _rejected(reason: str, detail: str, row: dict[str, object], arrival: Arrival) -> Rejected:
+def _rejected(reason: str, detail: str, row: dict[str, object], place: int) -> Rejected:
     """A dead letter for a row whose bytes are gone: its values as JSON stand in for them."""
-    raw = orjson.dumps(row, default=str)
-    return Rejected(
-        reason, detail, arrival.first_row, len(raw), raw[:HEAD_BYTES], hashlib.sha256(raw).hexdigest()
-    )
+    # Instants without a zone are UTC in our frames; written so, they can be read again.
+    raw = orjson.dumps(row, default=str, option=orjson.OPT_NAIVE_UTC)
+    hashed = hashlib.sha256(raw).hexdigest()
+    return Rejected(reason, detail, place, len(raw), raw[:HEAD_BYTES], hashed, raw, "row")
 
 
 def group_keys(columns: Sequence[str], schema: Schema) -> tuple[str, ...]:
