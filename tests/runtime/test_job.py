@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 import riverrun as rr
-from riverrun.plan.nodes import Output, Read, chain_of
+from riverrun.plan.nodes import Output, Read, sources_of
 from riverrun.ports import FrameChunk
 from riverrun.runtime.dead_letters import DeadLetters
 from riverrun.runtime.job import Job
@@ -24,8 +24,7 @@ class Work:
         feed = rr.read("tcp://localhost:9", format="csv", schema=SCHEMA, time="t", **options)
         self.out: list[tuple[int, pl.DataFrame]] = []
         outputs = [Output(stream.node, None) for stream in make(feed)]
-        read = chain_of(outputs[0].node)[0]
-        assert isinstance(read, Read)
+        (read,) = sources_of(outputs[0].node)
         self.pump = Pump(read, self.world)
         letters = DeadLetters(self.world)
         self.job = Job(

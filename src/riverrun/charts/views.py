@@ -15,11 +15,11 @@ from riverrun.plan.nodes import (
     FillNull,
     Filter,
     Select,
-    WindowAggregate,
     WithColumns,
-    chain_of,
+    lineage,
 )
-from riverrun.plan.typing import Typed
+from riverrun.plan.typed import Typed
+from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.stats import moments
 from riverrun.windows.describe import Hopping
 
@@ -59,7 +59,7 @@ def _view(view_id: str, step: Step) -> View:
 
 def _window_of(step: Step) -> WindowAggregate | None:
     """The window whose results a step puts out, also after steps that change columns or leave rows out."""
-    for node in reversed(chain_of(step.node)):
+    for node in lineage(step.node):
         if isinstance(node, WindowAggregate):
             keys = {*(key.name for key in node.keys), "window_start"}
             return node if keys <= set(step.typed.keys) and step.typed.time == "window_end" else None

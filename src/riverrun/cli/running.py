@@ -9,8 +9,9 @@ from riverrun.cli.latest import Latest
 from riverrun.cli.screen import LiveScreen, Screen, screen_for
 from riverrun.cli.staying import Stay
 from riverrun.clock import parse_duration
-from riverrun.plan.nodes import Output, WindowAggregate, chain_of
+from riverrun.plan.nodes import Output, lineage
 from riverrun.plan.pipeline import Pipeline
+from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.runtime.health import Health
 from riverrun.runtime.real_world import RealWorld
 from riverrun.runtime.run import run_outputs
@@ -79,7 +80,7 @@ def _shown(output: Output, latest: Latest) -> Output:
 
 def title_of(output: Output) -> str:
     """What an output's rows are, for people."""
-    for node in reversed(chain_of(output.node)):
+    for node in lineage(output.node):
         if isinstance(node, WindowAggregate):
             by = ", ".join(key.name for key in node.keys)
             return f"by {by}, {node.window.words}" if by else node.window.words

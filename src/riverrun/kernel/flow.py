@@ -2,58 +2,65 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from riverrun.batch import HIDDEN_PREFIX, ROW_WATERMARK, visible
 from riverrun.errors import PlanError
-from riverrun.kernel.fixed_windows import FixedWindows
-from riverrun.kernel.operator import Operator
-from riverrun.kernel.sessions import SessionWindows
-from riverrun.kernel.window_frame import WindowFrame
+from riverrun.kernel.operators import AnyOperator, Opening, open_operator
 from riverrun.plan.frames import call_on_frame
 from riverrun.plan.nodes import (
+    Expressed,
     Late,
     MapFrames,
     Node,
     Output,
     Read,
-    WindowAggregate,
-    chain_of,
+    parents_of,
     short_of,
+    sources_of,
+    walk,
 )
-from riverrun.plan.typing import Typed, typed
+from riverrun.plan.signature import signature_of
+from riverrun.plan.stateful import Stateful
+from riverrun.plan.typed import Typed
+from riverrun.plan.typing import typed_all
 from riverrun.schema import Schema
-from riverrun.stats.program import Program
-from riverrun.windows.describe import Hopping
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step that runs: a source, some stateless nodes in one go, or a window aggregation.
+    """One step that runs: a source, some stateless nodes in one go, or a stateful node.
 
     Parameters
     ----------
-    parent : position of the step that its rows come from; ``None`` for a source.
+    parents : positions of the steps that its rows come from, in the order of its inputs; none for a source.
+    id : the same for the same step of a plan that was built again, also when other steps came or went: its
+        short label, and ``#2`` for the second of that label.
     from_late : whether it takes the late rows of its parent, not its results.
     change : what a stateless step does to a frame.
     operator : a stateful step.
     short : its label where there is little room.
+    signature : all that the state of its operator depends on; empty when it has none.
+    lags_us : for each input, how far its watermark is past that of the step.
     """
 
     label: str
     node: Node
     typed: Typed
-    parent: int | None
+    parents: tuple[int, ...]
+    id: str = ""
     from_late: bool = False
     change: Change | None = None
-    operator: Operator[Any] | None = None
+    operator: AnyOperator | None = None
     short: str = ""
+    signature: str = ""
+    lags_us: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,83 +70,104 @@ class Flow:
     steps: tuple[Step, ...]
     outputs: tuple[tuple[Output, int], ...]
 
-    def children(self, position: int) -> list[int]:
-        return [at for at, step in enumerate(self.steps) if step.parent == position]
-
 
 def flow_of(
     outputs: Sequence[Output], schemas: Mapping[Read, Schema], *, partitioned: Callable[[Read], bool]
 ) -> Flow:
     """Make a plan ready. Raises `PlanError` where a step cannot work on its columns."""
-    steps: list[Step] = []
-    place: dict[int, int] = {}
-    needed = {id(output.node) for output in outputs}
-    children = _children(outputs)
-    for output in outputs:
-        pending: list[Node] = []
-        for node in chain_of(output.node):
-            if id(node) in place:
-                # The nodes before it are part of a step that stands already.
-                pending = []
-                continue
-            pending.append(node)
-            alone = len(children[id(node)]) != 1 or id(node) in needed
-            following = children[id(node)][0] if not alone else None
-            if _is_expressed(node) and following is not None and _is_expressed(following):
-                continue
-            step = _step(pending, place, schemas, partitioned)
-            steps.append(step)
-            place[id(node)] = len(steps) - 1
-            pending = []
-    return Flow(tuple(steps), tuple((output, place[id(output.node)]) for output in outputs))
+    return _Building(outputs, schemas, partitioned).flow()
 
 
-def _children(outputs: Sequence[Output]) -> dict[int, list[Node]]:
-    children: dict[int, list[Node]] = {}
-    for output in outputs:
-        chain = chain_of(output.node)
-        for node, child in zip(chain, [*chain[1:], None], strict=True):
-            known = children.setdefault(id(node), [])
-            if child is not None and all(child is not other for other in known):
-                known.append(child)
-    return children
+class _Building:
+    """Makes steps of the nodes of a plan, parents first."""
+
+    def __init__(
+        self, outputs: Sequence[Output], schemas: Mapping[Read, Schema], partitioned: Callable[[Read], bool]
+    ) -> None:
+        ends = [output.node for output in outputs]
+        self._outputs = outputs
+        self._partitioned = partitioned
+        self._nodes = walk(*ends)
+        self._typed = typed_all(ends, schemas)
+        self._needed = {id(node) for node in ends}
+        self._children: dict[int, list[Node]] = {}
+        for node in self._nodes:
+            for parent in parents_of(node):
+                self._children.setdefault(id(parent), []).append(node)
+        self._steps: list[Step] = []
+        self._place: dict[int, int] = {}
+        self._named: Counter[str] = Counter()
+
+    def flow(self) -> Flow:
+        for node in self._nodes:
+            if not self._goes_on(node):
+                self._place[id(node)] = len(self._steps)
+                self._steps.append(self._step(node))
+        outputs = tuple((output, self._place[id(output.node)]) for output in self._outputs)
+        return Flow(tuple(self._steps), outputs)
+
+    def _goes_on(self, node: Node) -> bool:
+        """Whether a node runs as a part of the step of the node behind it."""
+        children = self._children.get(id(node), [])
+        alone = len(children) == 1 and id(node) not in self._needed
+        return alone and isinstance(node, Expressed) and isinstance(children[0], Expressed)
+
+    def _step(self, last: Node) -> Step:
+        step = self._made(last)
+        short = step.short or step.label
+        self._named[short] += 1
+        count = self._named[short]
+        return replace(step, id=short if count == 1 else f"{short} #{count}")
+
+    def _made(self, last: Node) -> Step:
+        at = self._typed[id(last)]
+        if isinstance(last, Read):
+            return Step(last.label, last, at, (), short=f"read {last.name}")
+        if isinstance(last, Expressed):
+            return self._expressed(last, at)
+        parents = tuple(self._place[id(parent)] for parent in last.parents)
+        if isinstance(last, Late):
+            return Step(last.label, last, at, parents, from_late=True)
+        if isinstance(last, MapFrames):
+            return Step(last.label, last, at, parents, change=_mapping(last, at))
+        before = tuple(self._typed[id(parent)] for parent in last.parents)
+        return Step(
+            last.label,
+            last,
+            at,
+            parents,
+            operator=open_operator(last, self._opening(last, before, at)),
+            short=last.short,
+            signature=signature_of(last, before),
+            lags_us=last.lags_us,
+        )
+
+    def _opening(self, node: Stateful, before: tuple[Typed, ...], at: Typed) -> Opening:
+        reads = sources_of(node)
+        nodes = walk(node)
+        in_line = len(reads) == 1 and all(len(parents_of(other)) <= 1 for other in nodes)
+        return Opening(
+            before=before,
+            after=at,
+            max_keys=min(read.limits.max_keys for read in reads),
+            one_partition=in_line and not self._partitioned(reads[0]),
+        )
+
+    def _expressed(self, last: Expressed, at: Typed) -> Step:
+        nodes: list[Expressed] = [last]
+        while isinstance(before := nodes[0].parent, Expressed) and self._goes_on(before):
+            nodes.insert(0, before)
+        label = " · ".join(node.label for node in nodes)
+        short = " · ".join(short_of(node) for node in nodes)
+        parents = (self._place[id(nodes[0].parent)],)
+        return Step(label, last, at, parents, change=_expression(nodes, label), short=short)
 
 
-def _is_expressed(node: Node) -> bool:
-    return not isinstance(node, (Read, MapFrames, WindowAggregate, Late))
-
-
-def _step(
-    nodes: Sequence[Node],
-    place: Mapping[int, int],
-    schemas: Mapping[Read, Schema],
-    partitioned: Callable[[Read], bool],
-) -> Step:
-    first, last = nodes[0], nodes[-1]
-    at = typed(last, schemas)
-    if isinstance(last, Read):
-        return Step(last.label, last, at, None)
-    assert not isinstance(first, Read)
-    parent = place[id(first.parent)]
-    if isinstance(last, Late):
-        return Step(last.label, last, at, parent, from_late=True)
-    if isinstance(last, WindowAggregate):
-        source = chain_of(last)[0]
-        assert isinstance(source, Read)
-        operator = _operator(last, typed(last.parent, schemas), source, one_partition=not partitioned(source))
-        return Step(last.label, last, at, parent, operator=operator, short=last.short)
-    if isinstance(last, MapFrames):
-        return Step(last.label, last, at, parent, change=_mapping(last, at))
-    label = " · ".join(node.label for node in nodes)
-    short = " · ".join(short_of(node) for node in nodes)
-    return Step(label, last, at, parent, change=_expression(nodes, label), short=short)
-
-
-def _expression(nodes: Sequence[Node], label: str) -> Change:
+def _expression(nodes: Sequence[Expressed], label: str) -> Change:
     def change(frame: pl.DataFrame) -> pl.DataFrame:
         lazy = frame.lazy()
         for node in nodes:
-            lazy = node.on(lazy)  # type: ignore[union-attr]
+            lazy = node.on(lazy)
         try:
             return lazy.collect()
         except pl.exceptions.PolarsError as error:
@@ -193,34 +221,3 @@ def _mapping(node: MapFrames, at: Typed) -> Change:
         return pl.concat(parts)
 
     return change
-
-
-def _operator(node: WindowAggregate, before: Typed, source: Read, *, one_partition: bool) -> Operator[Any]:
-    assert before.time is not None
-    frame = WindowFrame(
-        columns=tuple(before.columns),
-        keys=tuple(key.name for key in node.keys),
-        key_exprs=tuple(key.expr for key in node.keys),
-        time=before.time,
-        time_shift_us=before.time_shift_us,
-        revisions=node.revisions,
-    )
-    program = Program(node.aggregates, before.columns)
-    early = node.emit != "final"
-    if isinstance(node.window, Hopping):
-        return FixedWindows(
-            node.window,
-            frame,
-            program,
-            lateness_us=node.lateness_us,
-            early_results=early,
-            max_keys=source.limits.max_keys,
-        )
-    return SessionWindows(
-        node.window,
-        frame,
-        program,
-        lateness_us=node.lateness_us,
-        early_results=early,
-        one_partition=one_partition,
-    )

@@ -1,4 +1,8 @@
-"""The one shape of every stateful step: ``step(state, frame)`` and ``advance(state, watermark)``."""
+"""The shape of every stateful step: ``step(state, frame)`` and ``advance(state, watermark)``.
+
+A step with several inputs is told with each frame which input it is of; its watermark is one all the same:
+the engine takes the least of its inputs, each put back by what the node says in `Stateful.lags_us`.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +33,14 @@ class Output:
 NOTHING = Output()
 
 
-class Operator(Protocol, Generic[S]):
-    """A stateful step. States are values: the same state and input give the same output, always."""
+class Advancing(Protocol, Generic[S]):
+    """What operators with one input and with several have in common.
+
+    States are values: the same state and input give the same output, always.
+    """
 
     def empty(self) -> S:
         """The state before any row."""
-        ...
-
-    def step(self, state: S, frame: pl.DataFrame) -> tuple[S, Output]:
-        """Take in rows."""
         ...
 
     def advance(self, state: S, watermark_us: int) -> tuple[S, Output]:
@@ -54,4 +57,20 @@ class Operator(Protocol, Generic[S]):
 
     def rows(self, state: S) -> int:
         """How many rows of partials the state holds."""
+        ...
+
+
+class Operator(Advancing[S], Protocol[S]):
+    """A stateful step with one input."""
+
+    def step(self, state: S, frame: pl.DataFrame) -> tuple[S, Output]:
+        """Take in rows."""
+        ...
+
+
+class JoinOperator(Advancing[S], Protocol[S]):
+    """A stateful step with several inputs."""
+
+    def step_side(self, state: S, frame: pl.DataFrame, side: int) -> tuple[S, Output]:
+        """Take in rows of an input; `side` is its position."""
         ...

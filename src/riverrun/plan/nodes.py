@@ -1,13 +1,13 @@
-"""The closed set of nodes that a plan is made of.
+"""The nodes that a plan is made of.
 
-A node is a frozen description that points to the node its rows come from. Nodes are compared by identity:
+A node is a frozen description that points to the nodes its rows come from. Nodes are compared by identity:
 two streams that begin at the same node share its work. Stateless nodes say what they mean as a function
-from a lazy frame to a lazy frame.
+from a lazy frame to a lazy frame; stateful ones are told apart in `riverrun.plan.stateful`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,10 +15,9 @@ import polars as pl
 
 from riverrun.batch import HIDDEN_PREFIX
 from riverrun.limits import Limits
+from riverrun.plan.stateful import Inner, Stateful
 from riverrun.ports import Format, Sink, Source
 from riverrun.schema import Schema
-from riverrun.stats.aggregate import Aggregate
-from riverrun.windows.describe import Window
 from riverrun.words import shown
 
 OnBad = Literal["dead_letter", "fail"]
@@ -48,8 +47,7 @@ class Read:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Filter:
-    parent: Node
+class Filter(Inner):
     predicates: tuple[pl.Expr, ...]
 
     @property
@@ -61,8 +59,7 @@ class Filter:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Select:
-    parent: Node
+class Select(Inner):
     exprs: tuple[pl.Expr, ...]
 
     @property
@@ -74,8 +71,7 @@ class Select:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class WithColumns:
-    parent: Node
+class WithColumns(Inner):
     exprs: tuple[pl.Expr, ...]
 
     @property
@@ -87,8 +83,7 @@ class WithColumns:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Drop:
-    parent: Node
+class Drop(Inner):
     columns: tuple[str, ...]
 
     @property
@@ -100,8 +95,7 @@ class Drop:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Rename:
-    parent: Node
+class Rename(Inner):
     mapping: Mapping[str, str]
 
     @property
@@ -113,8 +107,7 @@ class Rename:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Cast:
-    parent: Node
+class Cast(Inner):
     dtypes: Mapping[str, pl.DataType | type[pl.DataType]]
     strict: bool
 
@@ -128,8 +121,7 @@ class Cast:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class DropNulls:
-    parent: Node
+class DropNulls(Inner):
     columns: tuple[str, ...]
 
     @property
@@ -141,8 +133,7 @@ class DropNulls:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class FillNull:
-    parent: Node
+class FillNull(Inner):
     value: Any
     columns: tuple[str, ...]
 
@@ -157,8 +148,7 @@ class FillNull:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Explode:
-    parent: Node
+class Explode(Inner):
     columns: tuple[str, ...]
 
     @property
@@ -173,10 +163,9 @@ Expressed = Filter | Select | WithColumns | Drop | Rename | Cast | DropNulls | F
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class MapFrames:
+class MapFrames(Inner):
     """A function of the user's over whole frames."""
 
-    parent: Node
     function: Callable[[Any], Any]
     kind: FrameKind
     schema: Mapping[str, pl.DataType] | None
@@ -187,65 +176,26 @@ class MapFrames:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Key:
-    """A grouping key: its name in results and the expression it comes from."""
-
-    name: str
-    expr: pl.Expr
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class WindowAggregate:
-    """Aggregates by key and window.
-
-    Parameters
-    ----------
-    emit : ``"final"``: when a window closes; ``"batch"``: also after every batch; a number: also after so
-        many microseconds, by the clock.
-    """
-
-    parent: Node
-    keys: tuple[Key, ...]
-    window: Window
-    lateness_us: int
-    emit: Literal["final", "batch"] | int
-    aggregates: Mapping[str, Aggregate]
-
-    @property
-    def revisions(self) -> bool:
-        """Whether a result may come more than once."""
-        return self.lateness_us > 0 or self.emit != "final"
-
-    @property
-    def label(self) -> str:
-        keys = ", ".join(key.name for key in self.keys) or "everything"
-        aggregates = ", ".join(f"{name}={a.label}" for name, a in self.aggregates.items())
-        return f"aggregate {aggregates} by {keys} over {self.window}"
-
-    @property
-    def short(self) -> str:
-        """The label without the aggregates, which may be many."""
-        keys = f"by {', '.join(key.name for key in self.keys)}, " if self.keys else ""
-        return f"aggregate {keys}{self.window.short}"
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Late:
-    """The rows that came too late for the windows of its parent."""
-
-    parent: WindowAggregate
+class Late(Inner):
+    """The rows that came too late for its parent."""
 
     @property
     def label(self) -> str:
         return "late rows"
 
+    @property
+    def missed(self) -> Stateful:
+        """The step that they were too late for."""
+        assert isinstance(self.parent, Stateful)
+        return self.parent
 
-Node = Read | Expressed | MapFrames | WindowAggregate | Late
+
+Node = Read | Expressed | MapFrames | Stateful | Late
 
 
 def short_of(node: Node) -> str:
     """What a node is called where there is little room."""
-    if isinstance(node, WindowAggregate):
+    if isinstance(node, Stateful):
         return node.short
     if isinstance(node, (Select, WithColumns)):
         return f"{node.label.split(' ')[0]} {', '.join(_output_name(expr) for expr in node.exprs)}"
@@ -269,16 +219,35 @@ class Output:
         return f"write {self.sink.url}" if self.sink is not None else "show"
 
 
-def sources_of(node: Node) -> list[Read]:
-    """The reads that rows of a node come from."""
-    while not isinstance(node, Read):
-        node = node.parent
-    return [node]
+def parents_of(node: Node) -> tuple[Node, ...]:
+    """The nodes that its rows come from; none for a source."""
+    return () if isinstance(node, Read) else node.parents
 
 
-def chain_of(node: Node) -> list[Node]:
-    """A node and all that its rows come through, from the source on."""
-    chain: list[Node] = [node]
-    while not isinstance(chain[-1], Read):
-        chain.append(chain[-1].parent)
-    return chain[::-1]
+def lineage(node: Node) -> Iterator[Node]:
+    """A node and those before it, backwards, as far as each has one parent."""
+    yield node
+    while len(parents_of(node)) == 1:
+        node = parents_of(node)[0]
+        yield node
+
+
+def walk(*nodes: Node) -> list[Node]:
+    """The nodes and all that their rows come through, each once, parents before children."""
+    found: dict[int, Node] = {}
+    pending = [(node, False) for node in reversed(nodes)]
+    while pending:
+        node, parents_done = pending.pop()
+        if id(node) in found:
+            continue
+        if parents_done:
+            found[id(node)] = node
+        else:
+            pending.append((node, True))
+            pending += [(parent, False) for parent in reversed(parents_of(node))]
+    return list(found.values())
+
+
+def sources_of(*nodes: Node) -> list[Read]:
+    """The reads that rows of the nodes come from, each once."""
+    return [node for node in walk(*nodes) if isinstance(node, Read)]

@@ -22,18 +22,18 @@ from riverrun.plan.nodes import (
     FillNull,
     Filter,
     FrameKind,
-    Key,
     Late,
     MapFrames,
     Node,
     Output,
     Rename,
     Select,
-    WindowAggregate,
     WithColumns,
     sources_of,
 )
+from riverrun.plan.stateful import Stateful
 from riverrun.plan.typing import typed
+from riverrun.plan.window_aggregate import Key, WindowAggregate
 from riverrun.registry import function
 from riverrun.stats.aggregate import Aggregate
 from riverrun.windows.describe import Hopping, Session, Window
@@ -64,7 +64,7 @@ class Stream:
         >>> rr.read({"x": [1, -1]}).filter(pl.col("x") > 0).collect()["x"].to_list()
         [1]
         """
-        return Stream(Filter(self.node, tuple(_exprs(predicates, {}, "filter"))))
+        return Stream(Filter((self.node,), tuple(_exprs(predicates, {}, "filter"))))
 
     def select(self, *exprs: IntoExpr, **named: Any) -> Stream:
         """Keep or make these columns only; keep the event-time column if a window follows.
@@ -73,7 +73,7 @@ class Stream:
         >>> rr.read({"x": [1], "y": [2]}).select("x", z=pl.col("y") * 2).collect().row(0)
         (1, 4)
         """
-        return Stream(Select(self.node, tuple(_exprs(exprs, named, "select"))))
+        return Stream(Select((self.node,), tuple(_exprs(exprs, named, "select"))))
 
     def with_columns(self, *exprs: IntoExpr, **named: Any) -> Stream:
         """Add or replace columns.
@@ -82,15 +82,15 @@ class Stream:
         >>> rr.read({"x": [1, 2]}).with_columns(y=pl.col("x") * 10).collect()["y"].to_list()
         [10, 20]
         """
-        return Stream(WithColumns(self.node, tuple(_exprs(exprs, named, "with_columns"))))
+        return Stream(WithColumns((self.node,), tuple(_exprs(exprs, named, "with_columns"))))
 
     def drop(self, *columns: str) -> Stream:
         """Leave these columns out."""
-        return Stream(Drop(self.node, columns))
+        return Stream(Drop((self.node,), columns))
 
     def rename(self, mapping: Mapping[str, str]) -> Stream:
         """Rename columns, old name to new; the event-time column may be among them."""
-        return Stream(Rename(self.node, dict(mapping)))
+        return Stream(Rename((self.node,), dict(mapping)))
 
     def cast(self, dtypes: Mapping[str, Any], *, strict: bool = False) -> Stream:
         """Convert columns to other types.
@@ -100,19 +100,19 @@ class Stream:
         dtypes : column name to Polars type.
         strict : whether a value that cannot be converted stops the run; otherwise it becomes null.
         """
-        return Stream(Cast(self.node, dict(dtypes), strict))
+        return Stream(Cast((self.node,), dict(dtypes), strict))
 
     def drop_nulls(self, columns: str | list[str] | tuple[str, ...] | None = None) -> Stream:
         """Leave out rows with a null in any of these columns (in any column, if none is named)."""
-        return Stream(DropNulls(self.node, _names(columns)))
+        return Stream(DropNulls((self.node,), _names(columns)))
 
     def fill_null(self, value: Any, columns: str | list[str] | tuple[str, ...] | None = None) -> Stream:
         """Put a value or expression in place of nulls, in these columns (in all, if none is named)."""
-        return Stream(FillNull(self.node, value, _names(columns)))
+        return Stream(FillNull((self.node,), value, _names(columns)))
 
     def explode(self, *columns: str) -> Stream:
         """One row for each item of list columns."""
-        return Stream(Explode(self.node, columns))
+        return Stream(Explode((self.node,), columns))
 
     def map_frames(
         self,
@@ -144,7 +144,7 @@ class Stream:
                 hint=did_you_mean(str(as_), ["polars", "pandas", "arrow", "numpy"]),
             )
         declared = None if schema is None else pl.Schema(schema)
-        return Stream(MapFrames(self.node, fn, as_, declared))
+        return Stream(MapFrames((self.node,), fn, as_, declared))
 
     # -- windows ------------------------------------------------------------------------------------
 
@@ -154,13 +154,13 @@ class Stream:
 
     def late(self) -> Stream:
         """The rows that came too late for a window of this aggregation, each with that window's bounds."""
-        if not isinstance(self.node, WindowAggregate):
+        if not isinstance(self.node, Stateful) or not self.node.has_late:
             raise PlanError(
                 f"only results of windows have late rows, and this is {self.node.label!r}",
                 where="late",
                 hint="call it on what .agg(...) returned",
             )
-        return Stream(Late(self.node))
+        return Stream(Late((self.node,)))
 
     # -- ends ---------------------------------------------------------------------------------------
 
@@ -265,7 +265,7 @@ class Windowed:
                     hint=f'{name}=rr.mean("price")',
                 )
         node = WindowAggregate(
-            self.stream.node, self.keys, self.window, self.lateness_us, self.emit, dict(aggregates)
+            (self.stream.node,), self.keys, self.window, self.lateness_us, self.emit, dict(aggregates)
         )
         return Stream(node)
 

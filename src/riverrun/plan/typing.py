@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -19,53 +18,35 @@ from riverrun.plan.nodes import (
     Read,
     Rename,
     Select,
-    WindowAggregate,
     WithColumns,
+    walk,
 )
+from riverrun.plan.stateful import Stateful
+from riverrun.plan.typed import ARRIVED_AT, Typed
 from riverrun.schema import INSTANT, Schema
-from riverrun.stats.program import Program, results_schema
 from riverrun.words import shown
-
-#: The column that holds the arrival time when no event time is named.
-ARRIVED_AT = "arrived_at"
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """The columns of a node, and where its event time is.
-
-    Parameters
-    ----------
-    time : the column of event time; ``None`` when a step has dropped it.
-    time_shift_us : what is added to it: results of windows count as of the last instant of their window.
-    keys : what tells one row from another, for upserts and charts.
-    revised : whether rows may come again with a higher revision.
-    """
-
-    columns: Mapping[str, pl.DataType]
-    time: str | None
-    time_shift_us: int = 0
-    keys: tuple[str, ...] = ()
-    revised: bool = False
-
-    def empty(self) -> pl.DataFrame:
-        return pl.DataFrame(schema=dict(self.columns))
 
 
 def typed(node: Node, schemas: Mapping[Read, Schema]) -> Typed:
     """The columns of a node, given the schemas of the sources. Raises `PlanError` where a step cannot work."""
-    if isinstance(node, Read):
-        return _read(node, schemas[node])
-    before = typed(node.parent, schemas)
+    return typed_all((node,), schemas)[id(node)]
+
+
+def typed_all(nodes: Sequence[Node], schemas: Mapping[Read, Schema]) -> dict[int, Typed]:
+    """The columns of some nodes and of all before them, by the identity of the node."""
+    made: dict[int, Typed] = {}
+    for node in walk(*nodes):
+        made[id(node)] = _read(node, schemas[node]) if isinstance(node, Read) else _behind(node, made)
+    return made
+
+
+def _behind(node: Expressed | MapFrames | Stateful | Late, made: Mapping[int, Typed]) -> Typed:
     if isinstance(node, Late):
-        rows = typed(node.parent.parent, schemas)
-        bounds = {"window_start": INSTANT, "window_end": INSTANT}
-        return Typed({**rows.columns, **bounds}, rows.time)
-    if isinstance(node, WindowAggregate):
-        return _aggregated(node, before)
-    if isinstance(node, MapFrames):
-        return _mapped(node, before)
-    return _expressed(node, before)
+        return node.missed.late(*(made[id(parent)] for parent in node.missed.parents))
+    if isinstance(node, Stateful):
+        return node.typed(*(made[id(parent)] for parent in node.parents))
+    before = made[id(node.parent)]
+    return _mapped(node, before) if isinstance(node, MapFrames) else _expressed(node, before)
 
 
 def _read(node: Read, schema: Schema) -> Typed:
@@ -104,9 +85,7 @@ def _expressed(node: Expressed, before: Typed) -> Typed:
         raise _unknown_column(node, before, error, where) from None
     except (pl.exceptions.PolarsError, TypeError) as error:
         text = str(error).split("\n")[0]
-        raise PlanError(
-            f"cannot work on these columns: {text}", where=where, hint=_columns_text(before)
-        ) from None
+        raise PlanError(f"cannot work on these columns: {text}", where=where, hint=before.text()) from None
     columns = dict(after)
     time = before.time
     if isinstance(node, Rename) and time is not None:
@@ -194,75 +173,9 @@ def _mapped(node: MapFrames, before: Typed) -> Typed:
     return Typed(columns, _still_there(before.time, columns), before.time_shift_us, _kept(before.keys, columns))
 
 
-def _aggregated(node: WindowAggregate, before: Typed) -> Typed:
-    where = "agg"
-    if before.revised:
-        raise PlanError(
-            "the rows of these results come again when they are revised, and would count twice",
-            where=where,
-            hint="leave out lateness= and emit= in the first window, or give it a longer delay= in rr.read",
-        )
-    if before.time is None:
-        raise PlanError(
-            "a step before has dropped the event-time column, which windows go by",
-            where=where,
-            hint="keep it in select(...), or do not drop it",
-        )
-    if not isinstance(before.columns[before.time], (pl.Datetime, pl.Date)):
-        raise PlanError(
-            f"the event-time column {before.time!r} has become {before.columns[before.time]}",
-            where=where,
-            hint="leave it an instant (pl.Datetime)",
-        )
-    return Typed(_result_columns(node, before), "window_end", -1, _result_keys(node), node.revisions)
-
-
-def _result_keys(node: WindowAggregate) -> tuple[str, ...]:
-    return (*(key.name for key in node.keys), "window_start")
-
-
-def _result_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataType]:
-    columns: dict[str, pl.DataType] = {}
-    for key in node.keys:
-        columns[key.name] = _key_type(key.name, key.expr, before)
-        if key.name in before.columns and not key.expr.meta.is_column():
-            raise PlanError(
-                f"the key {key.name!r} would take the name of a column that is there already",
-                where="group_by",
-                hint=f'give it a name of its own: (...).alias("{key.name}_group")',
-            )
-    taken = [*columns, "window_start", "window_end", "revision", "final"]
-    for name, aggregate in node.aggregates.items():
-        if name in taken:
-            raise PlanError(
-                f"the result name {name!r} is taken", where="agg", hint=f"{name}_value={aggregate.label}"
-            )
-        aggregate.check(name, before.columns, where="agg")
-    columns |= {"window_start": INSTANT, "window_end": INSTANT}
-    columns |= results_schema(Program(node.aggregates, before.columns), before.empty())
-    if node.revisions:
-        columns |= {"revision": pl.UInt32(), "final": pl.Boolean()}
-    return columns
-
-
-def _key_type(name: str, expr: pl.Expr, before: Typed) -> pl.DataType:
-    try:
-        return before.empty().lazy().select(expr.alias(name)).collect_schema()[name]
-    except pl.exceptions.ColumnNotFoundError:
-        missing = [root for root in expr.meta.root_names() if root not in before.columns]
-        root = missing[0] if missing else name
-        raise PlanError(
-            f"there is no column {root!r}", where="group_by", hint=did_you_mean(root, before.columns)
-        ) from None
-
-
 def _still_there(time: str | None, columns: Mapping[str, pl.DataType]) -> str | None:
     return time if time in columns else None
 
 
 def _kept(keys: tuple[str, ...], columns: Mapping[str, pl.DataType]) -> tuple[str, ...]:
     return tuple(key for key in keys if key in columns)
-
-
-def _columns_text(before: Typed) -> str:
-    return "the columns here are " + ", ".join(f"{name} ({dtype})" for name, dtype in before.columns.items())

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
 from riverrun.batch import visible
 from riverrun.kernel.flow import Flow, Step
-from riverrun.kernel.operator import NOTHING, Output
-from riverrun.plan.nodes import Read, WindowAggregate, chain_of
+from riverrun.kernel.operator import NOTHING, JoinOperator, Operator, Output
+from riverrun.kernel.operators import AnyOperator
+from riverrun.plan.nodes import Read, sources_of
+from riverrun.plan.window_aggregate import WindowAggregate
+from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,19 @@ class _Turn:
 class Engine:
     """Runs the steps of a flow and keeps their states.
 
+    Every step has a watermark: that of a source is told; that of any other step is the least of its inputs,
+    each put back by the lag that the step asks for. It says that no result as of an earlier instant will
+    come, so it is also what the steps behind go by. They all follow from those of the sources: telling
+    these again (`advance`) brings back the rest.
+
     Parameters
     ----------
     meter : tells microseconds for the load of each step; never used for results.
+
+    Attributes
+    ----------
+    states : by step; ``None`` for steps without an operator.
+    watermarks_us : by step.
     """
 
     def __init__(self, flow: Flow, meter: Callable[[], int] = lambda: 0) -> None:
@@ -55,7 +68,8 @@ class Engine:
         self.counts = [StepCounts() for _ in flow.steps]
         self.states: list[Any] = [step.operator.empty() if step.operator else None for step in flow.steps]
         self._meter = meter
-        self._reads = [_read_of(step) for step in flow.steps]
+        self.watermarks_us = [BEFORE_TIME] * len(flow.steps)
+        self._behind = _behind_sources(flow)
         self._outputs: dict[int, list[int]] = {}
         for number, (_, at) in enumerate(flow.outputs):
             self._outputs.setdefault(at, []).append(number)
@@ -67,23 +81,20 @@ class Engine:
     def feed(self, read: Read, frame: pl.DataFrame, watermark_us: int) -> tuple[list[Emission], int]:
         """Take in rows of a source, then its watermark. Returns results, and how many rows were late."""
         turn = _Turn()
-        for at, step in enumerate(self.flow.steps):
-            if self._reads[at] is not read:
-                continue
-            if step.node is read:
-                self.counts[at].rows_in += frame.height
-                self._deliver(at, (frame,), turn)
-            else:
-                self._run(at, step, watermark_us, turn)
+        source, *behind = self._behind[read]
+        self.counts[source].rows_in += frame.height
+        self.watermarks_us[source] = watermark_us
+        self._deliver(source, (frame,), turn)
+        self._run_all(behind, turn)
         refused = pl.concat(turn.refused).n_unique() if turn.refused else 0
         return turn.emissions, refused
 
     def advance(self, read: Read, watermark_us: int) -> list[Emission]:
         """Event time has gone on without rows."""
         turn = _Turn()
-        for at, step in enumerate(self.flow.steps):
-            if self._reads[at] is read and step.node is not read:
-                self._run(at, step, watermark_us, turn)
+        source, *behind = self._behind[read]
+        self.watermarks_us[source] = watermark_us
+        self._run_all(behind, turn)
         return turn.emissions
 
     def early(self, which: Callable[[WindowAggregate], bool]) -> list[Emission]:
@@ -93,49 +104,78 @@ class Engine:
             if step.operator is not None and isinstance(step.node, WindowAggregate) and which(step.node):
                 self.states[at], out = step.operator.early(self.states[at])
                 self._deliver(at, out.frames, turn)
-            elif step.change is not None and step.parent in turn.results:
-                self._run(at, step, 0, turn)
+            elif step.change is not None and step.parents[0] in turn.results:
+                self._run(at, step, turn)
         return turn.emissions
 
     def closes(self, read: Read) -> list[int]:
-        """For window steps behind a source that hold something: the watermark that closes the next window."""
+        """For steps behind a source that hold something: the watermark of the source that brings results.
+
+        Steps that wait for another source, because this one is far enough already, are left out.
+        """
+        source, *behind = self._behind[read]
+        lags_us = {source: 0}
         found = []
-        for at, step in enumerate(self.flow.steps):
-            if self._reads[at] is read and step.operator is not None:
-                close_us = step.operator.next_close_us(self.states[at])
-                found += [] if close_us is None else [close_us]
+        for at in behind:
+            step = self.flow.steps[at]
+            ways = zip(step.parents, step.lags_us or (0,) * len(step.parents), strict=True)
+            lags_us[at] = max(lags_us[parent] + lag_us for parent, lag_us in ways if parent in lags_us)
+            close_us = step.operator.next_close_us(self.states[at]) if step.operator is not None else None
+            if close_us is not None and (
+                len(step.parents) == 1 or close_us + lags_us[at] > self.watermarks_us[source]
+            ):
+                found.append(close_us + lags_us[at])
         return found
 
     def state_rows(self, at: int) -> int:
         operator = self.flow.steps[at].operator
         return operator.rows(self.states[at]) if operator is not None else 0
 
-    def _run(self, at: int, step: Step, watermark_us: int, turn: _Turn) -> None:
-        assert step.parent is not None
-        frames = (turn.late if step.from_late else turn.results).get(step.parent, [])
+    def _run_all(self, places: Sequence[int], turn: _Turn) -> None:
+        for at in places:
+            step = self.flow.steps[at]
+            self.watermarks_us[at] = self._watermark_of(step)
+            self._run(at, step, turn)
+
+    def _watermark_of(self, step: Step) -> int:
+        """The least of the inputs; one that is over holds nothing back."""
+        inputs_us = [self.watermarks_us[parent] for parent in step.parents]
+        if step.lags_us:
+            ways = zip(inputs_us, step.lags_us, strict=True)
+            inputs_us = [AFTER_TIME if at_us >= AFTER_TIME else at_us - lag_us for at_us, lag_us in ways]
+        return max(BEFORE_TIME, min(inputs_us))
+
+    def _run(self, at: int, step: Step, turn: _Turn) -> None:
+        arrived = turn.late if step.from_late else turn.results
+        inputs = [arrived.get(parent, []) for parent in step.parents]
         began_us = self._meter()
         counts = self.counts[at]
-        counts.rows_in += sum(frame.height for frame in frames)
+        counts.rows_in += sum(frame.height for frames in inputs for frame in frames)
         if step.operator is not None:
-            for out in self._operate(at, step, frames, watermark_us):
+            for out in self._operate(at, step.operator, inputs):
                 turn.late.setdefault(at, []).extend(out.late)
                 turn.refused += out.refused
                 counts.late += sum(frame.height for frame in out.late)
                 self._deliver(at, out.frames, turn)
         elif step.change is not None:
-            self._deliver(at, [step.change(frame) for frame in frames], turn)
+            self._deliver(at, [step.change(frame) for frame in inputs[0]], turn)
         else:
-            self._deliver(at, frames, turn)
+            self._deliver(at, inputs[0], turn)
         counts.busy_us += self._meter() - began_us
 
-    def _operate(self, at: int, step: Step, frames: Sequence[pl.DataFrame], watermark_us: int) -> list[Output]:
-        operator = step.operator
-        assert operator is not None
+    def _operate(
+        self, at: int, operator: AnyOperator, inputs: Sequence[Sequence[pl.DataFrame]]
+    ) -> list[Output]:
         outs = []
-        for frame in frames:
-            self.states[at], out = operator.step(self.states[at], frame)
-            outs.append(out)
-        self.states[at], out = operator.advance(self.states[at], watermark_us)
+        state = self.states[at]
+        for side, frames in enumerate(inputs):
+            for frame in frames:
+                if len(inputs) > 1:
+                    state, out = cast(JoinOperator[Any], operator).step_side(state, frame, side)
+                else:
+                    state, out = cast(Operator[Any], operator).step(state, frame)
+                outs.append(out)
+        self.states[at], out = operator.advance(state, self.watermarks_us[at])
         return [out for out in (*outs, out) if out is not NOTHING]
 
     def _deliver(self, at: int, frames: Sequence[pl.DataFrame], turn: _Turn) -> None:
@@ -148,7 +188,10 @@ class Engine:
             turn.emissions += [Emission(number, visible(frame)) for frame in frames]
 
 
-def _read_of(step: Step) -> Read:
-    read = chain_of(step.node)[0]
-    assert isinstance(read, Read)
-    return read
+def _behind_sources(flow: Flow) -> dict[Read, list[int]]:
+    """For each source its own step and all that rows of it come to, in order."""
+    behind: dict[Read, list[int]] = {}
+    for at, step in enumerate(flow.steps):
+        for read in sources_of(step.node):
+            behind.setdefault(read, []).append(at)
+    return behind

@@ -17,7 +17,7 @@ from riverrun.batch import ROW_ORDER, Batch
 from riverrun.clock import format_instant, parse_duration
 from riverrun.kernel.window_frame import event_times
 from riverrun.plan.nodes import Read
-from riverrun.plan.typing import ARRIVED_AT
+from riverrun.plan.typed import ARRIVED_AT
 from riverrun.ports import Rejected
 from riverrun.runtime.pump import Arrival
 from riverrun.schema import INSTANT, Schema

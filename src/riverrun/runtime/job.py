@@ -14,7 +14,8 @@ import polars as pl
 
 from riverrun.errors import FormatError
 from riverrun.kernel.flow import Flow, flow_of
-from riverrun.plan.nodes import Output, Read, WindowAggregate, chain_of
+from riverrun.plan.nodes import Output, Read, sources_of, walk
+from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.ports import Rejected
 from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
 from riverrun.runtime.engine import Emission, Engine
@@ -189,7 +190,7 @@ class Job:
             running=self.running,
             sources=sources,
             steps=tuple(self._step_health(at) for at in range(len(steps))),
-            edges=tuple((step.parent, at) for at, step in enumerate(steps) if step.parent is not None),
+            edges=tuple((parent, at) for at, step in enumerate(steps) for parent in step.parents),
             rejected=tuple(_sample(letter) for letter in recent),
             results=self.results,
             memory_bytes=resident_bytes(),
@@ -268,10 +269,8 @@ def _keys(outputs: Sequence[Output], read: Read) -> list[str]:
     """Names of plain columns that are grouping keys somewhere behind a source."""
     return [
         key.expr.meta.output_name()
-        for output in outputs
-        if chain_of(output.node)[0] is read
-        for node in chain_of(output.node)
-        if isinstance(node, WindowAggregate)
+        for node in walk(*(output.node for output in outputs))
+        if isinstance(node, WindowAggregate) and read in sources_of(node)
         for key in node.keys
         if key.expr.meta.is_column()
     ]

@@ -319,8 +319,7 @@ def _until_ready(pumps: Sequence[Pump], world: World, stop: Stop, deadline_us: i
 
 
 def _reads(outputs: Sequence[Output]) -> list[Read]:
-    reads = (read for output in outputs for read in sources_of(output.node))
-    return list(dict.fromkeys(reads))
+    return sources_of(*(output.node for output in outputs))
 
 
 def _check_sources(outputs: Sequence[Output]) -> None:

@@ -10,7 +10,8 @@ import polars as pl
 
 from riverrun.errors import ConfigError, did_you_mean
 from riverrun.limits import Limits
-from riverrun.plan.nodes import Late, Node, Output, Read, WindowAggregate, chain_of
+from riverrun.plan.nodes import Late, Node, Output, Read, sources_of, walk
+from riverrun.plan.stateful import Stateful
 from riverrun.plan.stream import Stream
 from riverrun.ports import Chunk, FrameChunk, Reader, Wait
 from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
@@ -136,8 +137,7 @@ class _Player:
     """One performance."""
 
     def __init__(self, node: Node, script: Script, world: SimulatedWorld) -> None:
-        read = chain_of(node)[0]
-        assert isinstance(read, Read)
+        (read,) = sources_of(node)
         if read.schema is None:
             raise ConfigError(
                 "a stream that a script is played to needs a declared schema",
@@ -254,15 +254,18 @@ def _check_conservation(job: Job, where: str) -> SourceHealth:
 
 
 def _on(node: Node, read: Read) -> tuple[Node, Late | None]:
-    """The same plan over another source, and the late rows of its last window."""
-    made: Node = read
+    """The same plan over another source, and the late rows of its last step that has some."""
+    made: dict[int, Node] = {}
     late = None
-    for old in chain_of(node)[1:]:
-        assert not isinstance(old, Read)
-        made = replace(old, parent=made)  # type: ignore[arg-type]
-        if isinstance(made, WindowAggregate):
-            late = Late(made)
-    return made, late
+    for old in walk(node):
+        if isinstance(old, Read):
+            made[id(old)] = read
+            continue
+        new = replace(old, parents=tuple(made[id(parent)] for parent in old.parents))
+        made[id(old)] = new
+        if isinstance(new, Stateful) and new.has_late:
+            late = Late((new,))
+    return made[id(node)], late
 
 
 def _frame(items: Sequence[Row], schema: Schema, where: str) -> pl.DataFrame:

@@ -1,0 +1,81 @@
+"""Which operator runs a stateful node: one line for each kind of node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from riverrun.kernel.fixed_windows import FixedWindows
+from riverrun.kernel.operator import JoinOperator, Operator
+from riverrun.kernel.sessions import SessionWindows
+from riverrun.kernel.window_frame import WindowFrame
+from riverrun.plan.stateful import Stateful
+from riverrun.plan.typed import Typed
+from riverrun.plan.window_aggregate import WindowAggregate
+from riverrun.stats.program import Program
+from riverrun.windows.describe import Hopping
+
+AnyOperator = Operator[Any] | JoinOperator[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What an operator is made with, beside its node.
+
+    Parameters
+    ----------
+    before : the columns of each input.
+    after : the columns that the node makes.
+    max_keys : how many keys the state may hold.
+    one_partition : whether its rows have a single order, so that the watermark of a row's partition is that
+        of the stream.
+    """
+
+    before: tuple[Typed, ...]
+    after: Typed
+    max_keys: int
+    one_partition: bool
+
+
+def open_operator(node: Stateful, opening: Opening) -> AnyOperator:
+    """The operator that runs a node."""
+    return OPERATORS[type(node)](node, opening)
+
+
+def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
+    (before,) = opening.before
+    assert before.time is not None
+    frame = WindowFrame(
+        columns=tuple(before.columns),
+        keys=tuple(key.name for key in node.keys),
+        key_exprs=tuple(key.expr for key in node.keys),
+        time=before.time,
+        time_shift_us=before.time_shift_us,
+        revisions=node.revisions,
+    )
+    program = Program(node.aggregates, before.columns)
+    early = node.emit != "final"
+    if isinstance(node.window, Hopping):
+        return FixedWindows(
+            node.window,
+            frame,
+            program,
+            lateness_us=node.lateness_us,
+            early_results=early,
+            max_keys=opening.max_keys,
+        )
+    return SessionWindows(
+        node.window,
+        frame,
+        program,
+        lateness_us=node.lateness_us,
+        early_results=early,
+        one_partition=opening.one_partition,
+    )
+
+
+#: A new stateful step adds its line here.
+OPERATORS: Mapping[type[Stateful], Callable[[Any, Opening], AnyOperator]] = {
+    WindowAggregate: _window_aggregate,
+}

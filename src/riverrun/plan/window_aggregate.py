@@ -1,0 +1,118 @@
+"""Aggregates by key and window, as a node of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from riverrun.clock import format_duration
+from riverrun.errors import PlanError, did_you_mean
+from riverrun.plan.stateful import Stateful
+from riverrun.plan.typed import Typed
+from riverrun.schema import INSTANT
+from riverrun.stats.aggregate import Aggregate
+from riverrun.stats.program import Program, results_schema
+from riverrun.windows.describe import Window
+
+#: The bounds of a window, as results and late rows carry them.
+BOUNDS: Mapping[str, pl.DataType] = {"window_start": INSTANT, "window_end": INSTANT}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Key:
+    """A grouping key: its name in results and the expression it comes from."""
+
+    name: str
+    expr: pl.Expr
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class WindowAggregate(Stateful):
+    """Aggregates by key and window.
+
+    Parameters
+    ----------
+    emit : ``"final"``: when a window closes; ``"batch"``: also after every batch; a number: also after so
+        many microseconds, by the clock.
+    """
+
+    keys: tuple[Key, ...]
+    window: Window
+    lateness_us: int
+    emit: Literal["final", "batch"] | int
+    aggregates: Mapping[str, Aggregate]
+
+    @property
+    def revisions(self) -> bool:
+        """Whether a result may come more than once."""
+        return self.lateness_us > 0 or self.emit != "final"
+
+    @property
+    def label(self) -> str:
+        keys = ", ".join(key.name for key in self.keys) or "everything"
+        aggregates = ", ".join(f"{name}={a.label}" for name, a in self.aggregates.items())
+        return f"aggregate {aggregates} by {keys} over {self.window}"
+
+    @property
+    def short(self) -> str:
+        """The label without the aggregates, which may be many."""
+        keys = f"by {', '.join(key.name for key in self.keys)}, " if self.keys else ""
+        return f"aggregate {keys}{self.window.short}"
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        emit = self.emit if isinstance(self.emit, str) else f"every {format_duration(self.emit)}"
+        return (f"lateness: {format_duration(self.lateness_us)}, results: {emit}",)
+
+    @property
+    def has_late(self) -> bool:
+        return True
+
+    def typed(self, *before: Typed) -> Typed:
+        (rows,) = before
+        rows.final_rows("agg", against="and would count twice")
+        rows.event_time("agg", used_by="windows go by")
+        keys = (*(key.name for key in self.keys), "window_start")
+        return Typed(_result_columns(self, rows), "window_end", -1, keys, self.revisions)
+
+    def late(self, *before: Typed) -> Typed:
+        (rows,) = before
+        return Typed({**rows.columns, **BOUNDS}, rows.time)
+
+
+def _result_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataType]:
+    columns: dict[str, pl.DataType] = {}
+    for key in node.keys:
+        columns[key.name] = _key_type(key.name, key.expr, before)
+        if key.name in before.columns and not key.expr.meta.is_column():
+            raise PlanError(
+                f"the key {key.name!r} would take the name of a column that is there already",
+                where="group_by",
+                hint=f'give it a name of its own: (...).alias("{key.name}_group")',
+            )
+    taken = [*columns, "window_start", "window_end", "revision", "final"]
+    for name, aggregate in node.aggregates.items():
+        if name in taken:
+            raise PlanError(
+                f"the result name {name!r} is taken", where="agg", hint=f"{name}_value={aggregate.label}"
+            )
+        aggregate.check(name, before.columns, where="agg")
+    columns |= BOUNDS
+    columns |= results_schema(Program(node.aggregates, before.columns), before.empty())
+    if node.revisions:
+        columns |= {"revision": pl.UInt32(), "final": pl.Boolean()}
+    return columns
+
+
+def _key_type(name: str, expr: pl.Expr, before: Typed) -> pl.DataType:
+    try:
+        return before.empty().lazy().select(expr.alias(name)).collect_schema()[name]
+    except pl.exceptions.ColumnNotFoundError:
+        missing = [root for root in expr.meta.root_names() if root not in before.columns]
+        root = missing[0] if missing else name
+        raise PlanError(
+            f"there is no column {root!r}", where="group_by", hint=did_you_mean(root, before.columns)
+        ) from None
