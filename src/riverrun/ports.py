@@ -76,13 +76,39 @@ class ChunkNote:
     end: bool = False
     truncated: bool = False
 
+    @classmethod
+    def of(cls, chunk: Chunk | FrameChunk) -> ChunkNote:
+        """The note of a chunk.
+
+        >>> ChunkNote.of(Chunk("a.csv", b"x,1", 40, received_us=0)).length
+        3
+        """
+        if isinstance(chunk, FrameChunk):
+            length, truncated = chunk.frame.height, False
+        else:
+            length, truncated = len(chunk.data), chunk.truncated
+        return cls(chunk.partition, chunk.position, length, chunk.received_us, chunk.end, truncated)
+
+    def with_bytes(self, data: bytes) -> Chunk:
+        """The chunk that the note is of."""
+        return Chunk(self.partition, data, self.position, self.received_us, self.end, self.truncated)
+
+    def with_rows(self, frame: pl.DataFrame) -> FrameChunk:
+        """As `with_bytes`, for rows."""
+        return FrameChunk(self.partition, frame, self.position, self.received_us, self.end)
+
 
 #: Plain values that become JSON and come back equal: what readers, decoders and writers hand out to be kept.
 Remembered = Mapping[str, Any]
 
 
 class Reader(Protocol):
-    """A running source. It is polled, never blocks, and tells what to wait for."""
+    """A running source. It is polled, never blocks, and tells what to wait for.
+
+    After a restart the runtime opens the source, calls `resume` with the bookmark of the last checkpoint, then
+    `replay` for every chunk that was applied after it, in order, and only then polls. What follows comes
+    exactly behind the last chunk that was replayed. The first bookmark is taken before the first poll.
+    """
 
     def poll(self, max_bytes: int) -> Sequence[Chunk | FrameChunk]:
         """What has arrived, about `max_bytes` at most; empty when nothing has.
@@ -111,19 +137,6 @@ class Reader(Protocol):
         """What this kind of source counts beside rows: reconnects, connections refused by a limit, ..."""
         ...
 
-    def close(self) -> None:
-        """Give everything back; may be called twice."""
-        ...
-
-
-class ResumableReader(Reader, Protocol):
-    """A reader that goes on, after a restart, where the last run stood.
-
-    After a restart the runtime opens the source, calls `resume` with the bookmark of the last checkpoint, then
-    `replay` for every chunk that was applied after it, in order, and only then polls. What follows comes
-    exactly behind the last chunk that was replayed.
-    """
-
     def bookmark(self) -> Remembered:
         """Where the next `poll` goes on: positions of files, numbers of connections, what producers sent."""
         ...
@@ -140,8 +153,12 @@ class ResumableReader(Reader, Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Give everything back; may be called twice."""
+        ...
 
-class AcknowledgingReader(ResumableReader, Protocol):
+
+class AcknowledgingReader(Reader, Protocol):
     """A reader whose senders are told what is safe."""
 
     def acknowledge(self, partition: str, position: int) -> None:
@@ -165,6 +182,16 @@ class Source(Protocol):
     @property
     def format_hint(self) -> str | None:
         """The format that the name suggests (``.csv``), or ``"frame"`` when there is nothing to decode."""
+        ...
+
+    @property
+    def replayable(self) -> bool:
+        """Whether what was read can be read again after a restart (a file), so that notes of it suffice."""
+        ...
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether its reader is an `AcknowledgingReader`."""
         ...
 
     def open(self, world: World, limits: Limits) -> Reader: ...

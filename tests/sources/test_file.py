@@ -10,7 +10,8 @@ from riverrun.errors import ConfigError, SourceError
 from riverrun.limits import Limits
 from riverrun.ports import Chunk
 from riverrun.runtime.real_world import RealWorld
-from riverrun.sources.file import OPEN_FILES_MAX, File
+from riverrun.sources.file import File
+from riverrun.sources.reading import OPEN_FILES_MAX
 from riverrun.testing.simulated_world import SimulatedWorld
 from tests.sources.pumping import ends, pump, texts
 

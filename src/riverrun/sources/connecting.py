@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from riverrun.clock import format_duration
 from riverrun.errors import SourceError
-from riverrun.ports import Chunk, Wait
+from riverrun.ports import Chunk, ChunkNote, FrameChunk, Remembered, Wait
 from riverrun.sources.backoff import Backoff
 from riverrun.sources.draining import drain
+from riverrun.sources.numbering import number_of
 from riverrun.sources.trouble import in_words
 from riverrun.world import Address, Connection, World
 
@@ -92,6 +93,18 @@ class ConnectingReader:
     def close(self) -> None:
         self._drop()
         self._finished = True
+
+    def bookmark(self) -> Remembered:
+        return {"counters": dict(self._counters)}
+
+    def resume(self, bookmark: Remembered) -> None:
+        self._counters.update(bookmark["counters"])
+
+    def replay(self, chunk: Chunk | FrameChunk | ChunkNote) -> Chunk | FrameChunk:
+        assert not isinstance(chunk, ChunkNote)
+        number = max(self._counters["connections"], number_of(chunk.partition))
+        self._counters |= {"connections": number, "reconnects": number - 1}
+        return chunk
 
     def _connect(self) -> None:
         self._started_us = self._world.clock.monotonic_us()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from riverrun.clock import parse_duration
 from riverrun.component import setting
-from riverrun.errors import ConfigError, SourceError
+from riverrun.errors import ConfigError
 from riverrun.limits import Limits
-from riverrun.ports import Chunk, Reader, Wait
-from riverrun.sources.finding import find_files, format_of, open_file, unreadable
+from riverrun.ports import Reader
+from riverrun.sources.finding import format_of
 from riverrun.sources.following import FollowingReader
-from riverrun.world import ReadableFile, World
-
-#: Bytes of one read, at most.
-READ_BYTES_MAX = 4 * 1024 * 1024
-#: Files kept open at the same time; when there are more, each is opened for each read.
-OPEN_FILES_MAX = 64
+from riverrun.sources.reading import FileReader
+from riverrun.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +26,11 @@ class File:
     With `follow`, new files that match are picked up, a file that is renamed and replaced (log rotation) is
     read to its end and then left, one that is cut short is read from its beginning again, and a last line
     without its end waits. `replay` hands rows out at a multiple of the pace of their event times.
+
+    After a restart with a state folder, reading goes on where it stood: a file is found again by its number
+    in the file system and a fingerprint of its first KiB, also when log rotation has renamed it meanwhile, and
+    files that have appeared are read as well. One that is gone, replaced or, without `follow`, cut short is a
+    `SourceError`, unless `on_lost` says otherwise.
 
     Raises `ConfigError` for impossible settings; opening raises `SourceError` when there is no such file or
     no right to read it.
@@ -45,6 +45,10 @@ class File:
         None, help="hand rows out at so many times the pace of their event times", example="10"
     )
     interval: str = setting("100ms", help="with follow: how often to look for more")
+    on_lost: Literal["fail", "skip"] = setting(
+        "fail",
+        help="after a restart, when a file that was being read is gone or replaced: fail, or skip its rest",
+    )
 
     def __post_init__(self) -> None:
         if not self.pattern:
@@ -59,6 +63,10 @@ class File:
             raise ConfigError(
                 "the interval must be longer than nothing", where=self.url, hint='interval="100ms"'
             )
+        if self.on_lost not in ("fail", "skip"):
+            raise ConfigError(
+                f'on_lost is "fail" or "skip", got {self.on_lost!r}', where=self.url, hint='on_lost="skip"'
+            )
 
     @property
     def url(self) -> str:
@@ -67,6 +75,14 @@ class File:
     @property
     def bounded(self) -> bool:
         return not self.follow
+
+    @property
+    def replayable(self) -> bool:
+        return True
+
+    @property
+    def acknowledges(self) -> bool:
+        return False
 
     @property
     def format_hint(self) -> str | None:
@@ -83,102 +99,7 @@ class File:
         return self.replay
 
     def open(self, world: World, limits: Limits) -> Reader:  # noqa: ARG002
+        skip_lost = self.on_lost == "skip"
         if self.follow:
-            return FollowingReader(world, self.pattern, parse_duration(self.interval))
-        return FileReader(world, self.url, find_files(world.files, self.pattern))
-
-
-@dataclass(slots=True)
-class _Part:
-    """One file on the way to its end."""
-
-    path: str
-    file: ReadableFile | None = None
-    position: int = 0
-
-
-class FileReader:
-    """Reads files once, a piece of each in turn."""
-
-    def __init__(self, world: World, url: str, paths: Sequence[str]) -> None:
-        self._world = world
-        self._url = url
-        self._parts = deque(_Part(path) for path in paths)
-        self._count = len(paths)
-        self._keep_open = len(paths) <= OPEN_FILES_MAX
-        self._announced = len(paths) == 1
-        # A file that cannot be read is told now, not hours into the others.
-        for part in self._parts:
-            part.file = open_file(world.files, part.path, where=url)
-            self._put_away(part)
-
-    def poll(self, max_bytes: int) -> Sequence[Chunk]:
-        chunks = self._announce()
-        left = max_bytes
-        while self._parts and left > 0:
-            chunk = self._read(self._parts[0], min(left, READ_BYTES_MAX))
-            chunks.append(chunk)
-            left -= max(1, len(chunk.data))
-            if chunk.end:
-                self._close(self._parts.popleft())
-            else:
-                self._parts.rotate(-1)
-        return chunks
-
-    def wait(self) -> Wait:
-        return Wait(until_us=self._world.clock.monotonic_us())
-
-    @property
-    def finished(self) -> bool:
-        return not self._parts
-
-    @property
-    def status(self) -> str:
-        if self._count == 1:
-            return f"reading {self._parts[0].path}" if self._parts else "read to the end"
-        return f"read {self._count - len(self._parts)} of {self._count} files to the end"
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        return {"files": self._count, "files_read": self._count - len(self._parts)}
-
-    def close(self) -> None:
-        for part in self._parts:
-            self._close(part)
-        self._parts.clear()
-
-    def _announce(self) -> list[Chunk]:
-        """Name all partitions before the first row of any.
-
-        Otherwise the end of the first file would close windows that the second one has rows for.
-        """
-        if self._announced:
-            return []
-        self._announced = True
-        now_us = self._world.clock.now_us()
-        return [Chunk(part.path, b"", 0, now_us) for part in self._parts]
-
-    def _read(self, part: _Part, size: int) -> Chunk:
-        file = part.file or open_file(self._world.files, part.path, where=self._url)
-        part.file = file
-        try:
-            data = file.read_at(part.position, size)
-        except OSError as error:
-            raise self._failed(part.path, error) from None
-        chunk = Chunk(part.path, data, part.position, self._world.clock.now_us(), end=len(data) < size)
-        part.position += len(data)
-        self._put_away(part)
-        return chunk
-
-    def _failed(self, path: str, error: OSError) -> SourceError:
-        self.close()
-        return unreadable(path, error, where=self._url)
-
-    def _put_away(self, part: _Part) -> None:
-        if not self._keep_open:
-            self._close(part)
-
-    def _close(self, part: _Part) -> None:
-        if part.file is not None:
-            part.file.close()
-        part.file = None
+            return FollowingReader(world, self.pattern, parse_duration(self.interval), skip_lost=skip_lost)
+        return FileReader(world, self.url, self.pattern, skip_lost=skip_lost)

@@ -10,9 +10,9 @@ import polars as pl
 from riverrun.component import setting
 from riverrun.errors import ConfigError, SourceError
 from riverrun.limits import Limits
-from riverrun.ports import FrameChunk, Wait
+from riverrun.ports import Chunk, ChunkNote, FrameChunk, Remembered, Wait
+from riverrun.sources.defaults import Defaults
 from riverrun.sources.tables import is_table, table_name, to_polars
-from riverrun.sources.unpaced import Unpaced
 from riverrun.world import World
 
 #: Rows handed out at a time, at most.
@@ -25,7 +25,7 @@ PARTITION = "frame"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame(Unpaced):
+class Frame(Defaults):
     """Rows of a table in memory, or of an iterable of tables that is pulled as it is needed.
 
     A table is a Polars DataFrame or LazyFrame, a pandas DataFrame (an index that has a name or holds
@@ -61,6 +61,11 @@ class Frame(Unpaced):
         return True
 
     @property
+    def replayable(self) -> bool:
+        """After a restart it is handed in again, and what was read of it is passed over."""
+        return True
+
+    @property
     def format_hint(self) -> str | None:
         return "frame"
 
@@ -75,6 +80,7 @@ class FrameReader:
         self._world = world
         self._items: Iterator[object] = iter([data] if is_table(data) else data)  # type: ignore[call-overload]
         self._pulled = 0
+        self._first_rows = 0
         self._current: pl.DataFrame | None = None
         self._offset = 0
         self._position = 0
@@ -86,7 +92,8 @@ class FrameReader:
         if self._finished:
             return ()
         if self._current is None or self._offset >= self._current.height:
-            self._current, self._offset = self._next_table(), 0
+            until_us = self._world.clock.monotonic_us() + GATHERED_US
+            self._current, self._offset = self._next_table(GATHERED_ROWS, until_us), 0
         if self._current is None:
             self._finished = True
             empty = pl.DataFrame(schema=self._schema)
@@ -113,6 +120,25 @@ class FrameReader:
     def counters(self) -> Mapping[str, int]:
         return {}
 
+    def bookmark(self) -> Remembered:
+        return {"rows": self._position, "first_rows": self._first_rows, "finished": self._finished}
+
+    def resume(self, bookmark: Remembered) -> None:
+        """Pass over what was read. The first rows are gathered as before: they tell the types of all."""
+        self._first_rows = bookmark["first_rows"]
+        self._finished = bookmark["finished"]
+        if self._finished:
+            self._position = bookmark["rows"]
+        while self._position < bookmark["rows"]:
+            self._exactly(min(SLICE_ROWS, bookmark["rows"] - self._position))
+
+    def replay(self, chunk: Chunk | FrameChunk | ChunkNote) -> FrameChunk:
+        note = chunk if isinstance(chunk, ChunkNote) else ChunkNote.of(chunk)
+        assert note.position == self._position
+        rows = self._exactly(note.length)
+        self._finished = note.end
+        return note.with_rows(rows)
+
     def close(self) -> None:
         self._finished = True
         self._current = None
@@ -120,8 +146,33 @@ class FrameReader:
         if closing is not None:
             closing()
 
-    def _next_table(self) -> pl.DataFrame | None:
-        item = self._next_item()
+    def _exactly(self, count: int) -> pl.DataFrame:
+        """So many rows, whatever tables they come in. Raises `SourceError` when there are not as many."""
+        pieces: list[pl.DataFrame] = []
+        left = count
+        while left:
+            if self._current is None or self._offset >= self._current.height:
+                most = left if self._schema is not None or not self._first_rows else self._first_rows
+                self._current, self._offset = self._next_table(min(most, GATHERED_ROWS), None), 0
+            if self._current is None:
+                raise self._shorter(left)
+            piece = self._current.slice(self._offset, left)
+            self._offset += piece.height
+            self._position += piece.height
+            left -= piece.height
+            pieces.append(piece)
+        return pl.concat(pieces) if pieces else pl.DataFrame(schema=self._schema)
+
+    def _shorter(self, missing: int) -> SourceError:
+        return SourceError(
+            f"cannot go on where the last run stood: expected at least {self._position + missing:,} rows, "
+            f"found {self._position:,}",
+            where="frame",
+            hint="hand in the same table or iterable as before, from its beginning",
+        )
+
+    def _next_table(self, most_rows: int, until_us: int | None) -> pl.DataFrame | None:
+        item = self._next_item(most_rows, until_us)
         if item is None:
             return None
         self._pulled += 1
@@ -130,14 +181,13 @@ class FrameReader:
         except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
             raise self._failed(f"cannot read it as a table: {error}") from None
 
-    def _next_item(self) -> object | None:
+    def _next_item(self, most_rows: int, until_us: int | None) -> object | None:
         """The next table, single rows gathered into one."""
         item = self._held.pop() if self._held else self._pull()
         if not _is_row(item):
             return item
         rows = [item]
-        until_us = self._world.clock.monotonic_us() + GATHERED_US
-        while len(rows) < GATHERED_ROWS and self._world.clock.monotonic_us() < until_us:
+        while len(rows) < most_rows and (until_us is None or self._world.clock.monotonic_us() < until_us):
             item = self._pull()
             if not _is_row(item):
                 self._held = [] if item is None else [item]
@@ -157,6 +207,7 @@ class FrameReader:
         """The columns of the first table, in their order and types."""
         if self._schema is None:
             self._schema = frame.schema
+            self._first_rows = frame.height
         if frame.schema == self._schema:
             return frame
         if set(frame.columns) != set(self._schema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,9 +12,9 @@ import polars as pl
 from riverrun.component import setting
 from riverrun.errors import ConfigError, did_you_mean
 from riverrun.limits import Limits
-from riverrun.ports import FrameChunk, Wait
-from riverrun.sources.made_up import DATASETS
-from riverrun.sources.unpaced import Unpaced
+from riverrun.ports import Chunk, ChunkNote, FrameChunk, Remembered, Wait
+from riverrun.sources.defaults import Defaults
+from riverrun.sources.made_up import DATASETS, Memory
 from riverrun.world import World
 
 #: Rows a second when neither `rows` nor `rate` is given.
@@ -33,7 +34,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Generate(Unpaced):
+class Generate(Defaults):
     """Make rows up: trades, sensors or clicks.
 
     The same settings give the same rows, however they are cut into frames. Without `rate` rows come as
@@ -83,6 +84,11 @@ class Generate(Unpaced):
         return self.rows is not None
 
     @property
+    def replayable(self) -> bool:
+        """The rows can be made again."""
+        return True
+
+    @property
     def format_hint(self) -> str | None:
         return "frame"
 
@@ -107,6 +113,14 @@ class Generate(Unpaced):
         return (zoned - _EPOCH) // timedelta(microseconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """From where rows can be made again: the number of a row, and what those before it left behind."""
+
+    row: int
+    memory: Memory
+
+
 class GenerateReader:
     """Makes rows when polled; with a rate, those that are due."""
 
@@ -116,12 +130,14 @@ class GenerateReader:
         self._rate = rate
         self._start_us = start_us
         self._step_us = STEP_US if rate is None else 1_000_000 / rate
+        self._made = 0
         self._make = DATASETS[source.name].start(source.seed)
+        self._memory = DATASETS[source.name].memory
+        self._origins: deque[_Origin] = deque()
         self._block = self._make_block(0, 0)
         self._block_rows = FRAME_ROWS if rate is None else min(FRAME_ROWS, max(BLOCK_ROWS_MIN, round(rate)))
         self._begun_us = world.clock.monotonic_us()
         self._next_us = self._begun_us
-        self._made = 0
         self._finished = False
 
     def poll(self, max_bytes: int) -> Sequence[FrameChunk]:
@@ -157,6 +173,41 @@ class GenerateReader:
     def counters(self) -> Mapping[str, int]:
         return {}
 
+    def bookmark(self) -> Remembered:
+        while len(self._origins) > 1 and self._origins[1].row <= self._made:
+            self._origins.popleft()
+        origin = self._origins[0]
+        return {
+            "rows": self._made,
+            "start_us": self._start_us,
+            "finished": self._finished,
+            "origin_row": origin.row,
+            "memory": list(origin.memory),
+        }
+
+    def resume(self, bookmark: Remembered) -> None:
+        self._start_us = bookmark["start_us"]
+        self._made = bookmark["rows"]
+        self._finished = bookmark["finished"]
+        self._memory = tuple(bookmark["memory"])
+        self._origins.clear()
+        self._make_block(bookmark["origin_row"], self._made - bookmark["origin_row"])
+        self._block = self._make_block(self._made, 0)
+        self._go_on_at_pace()
+
+    def replay(self, chunk: Chunk | FrameChunk | ChunkNote) -> FrameChunk:
+        note = chunk if isinstance(chunk, ChunkNote) else ChunkNote.of(chunk)
+        assert note.position == self._made
+        rows = self._rows(note.length)
+        self._made += note.length
+        self._finished = note.end
+        self._go_on_at_pace()
+        return note.with_rows(rows)
+
+    def _go_on_at_pace(self) -> None:
+        """The next row is due now, whatever time has passed since the last one."""
+        self._begun_us = self._world.clock.monotonic_us() - round(self._made * self._step_us)
+
     def close(self) -> None:
         self._finished = True
 
@@ -182,6 +233,10 @@ class GenerateReader:
         return rows
 
     def _make_block(self, first: int, count: int) -> pl.DataFrame:
+        if len(self._origins) > 1 and self._origins[1].row <= self._made:
+            self._origins.popleft()
+        self._origins.append(_Origin(first, self._memory))
         numbers = pl.int_range(first, first + count, dtype=pl.UInt64, eager=True)
         instants = (numbers.cast(pl.Float64) * self._step_us).round().cast(pl.Int64) + self._start_us
-        return self._make(numbers, instants.cast(pl.Datetime("us", "UTC")))
+        self._memory, rows = self._make(self._memory, numbers, instants.cast(pl.Datetime("us", "UTC")))
+        return rows

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from riverrun.errors import SourceError
 from riverrun.limits import Limits
-from riverrun.ports import Chunk, Wait
+from riverrun.ports import Chunk, ChunkNote, FrameChunk, Remembered, Wait
 from riverrun.sources.draining import drain
+from riverrun.sources.numbering import number_of
 from riverrun.sources.trouble import in_words
 from riverrun.world import Address, Connection, Listener, World
 
@@ -118,6 +119,18 @@ class ListeningReader:
     @property
     def counters(self) -> Mapping[str, int]:
         return self._counters
+
+    def bookmark(self) -> Remembered:
+        return {"number": self._number, "counters": dict(self._counters)}
+
+    def resume(self, bookmark: Remembered) -> None:
+        self._number = bookmark["number"]
+        self._counters.update(bookmark["counters"])
+
+    def replay(self, chunk: Chunk | FrameChunk | ChunkNote) -> Chunk | FrameChunk:
+        assert not isinstance(chunk, ChunkNote)
+        self._number = max(self._number, number_of(chunk.partition))
+        return chunk
 
     def close(self) -> None:
         for guest in self._guests:

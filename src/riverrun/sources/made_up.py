@@ -10,8 +10,11 @@ import polars as pl
 
 from riverrun.sources.chance import BELL_SD, bell, bits, uniform
 
-#: Makes the columns of some rows out of their numbers (UInt64) and instants (Datetime).
-Maker = Callable[[pl.Series, pl.Series], pl.DataFrame]
+#: What the rows before left behind for those that follow: where prices have wandered to.
+Memory = tuple[int, ...]
+
+#: Makes the columns of some rows out of what was before, their numbers (UInt64) and instants (Datetime).
+Maker = Callable[[Memory, pl.Series, pl.Series], tuple[Memory, pl.DataFrame]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +24,14 @@ class Dataset:
     Parameters
     ----------
     columns : what each column holds, for the reference.
-    start : begins a run, given the seed.
+    start : the maker, given the seed.
+    memory : before the first row.
     """
 
     summary: str
     columns: Mapping[str, str]
     start: Callable[[int], Maker]
+    memory: Memory = ()
 
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "TSLA", "JPM", "XOM", "KO")
@@ -52,17 +57,15 @@ def trades(seed: int) -> Maker:
     """Trades of a few stocks; each price is a random walk of its own."""
     table = _table(_SYMBOL_WEIGHTS)
     symbols, bases = pl.Series(SYMBOLS), pl.Series(_BASE_PRICES)
-    walked = pl.Series([0] * len(SYMBOLS), dtype=pl.Int64)
 
-    def make(row: pl.Series, instant: pl.Series) -> pl.DataFrame:
-        nonlocal walked
+    def make(memory: Memory, row: pl.Series, instant: pl.Series) -> tuple[Memory, pl.DataFrame]:
+        walked = pl.Series(memory, dtype=pl.Int64)
         which = _picked(table, row, seed, 0)
         steps = pl.DataFrame({"which": which, "walk": bell(row, seed, 1)})
         # Whole numbers: where rows are cut into frames does not show in the sum.
         walk = steps.select(pl.col("walk").cum_sum().over("which")).to_series() + walked.gather(which)
-        walked = _last_of_each(which, walk, walked)
         change = (walk.cast(pl.Float64) * (_TRADE_MOVE / BELL_SD)).exp()
-        return pl.DataFrame(
+        rows = pl.DataFrame(
             {
                 "ts": instant,
                 "symbol": symbols.gather(which),
@@ -71,6 +74,7 @@ def trades(seed: int) -> Maker:
                 "side": _SIDES.gather(bits(row, seed, 3) % 2),
             }
         )
+        return _last_of_each(which, walk, memory), rows
 
     return make
 
@@ -80,7 +84,7 @@ def sensors(seed: int) -> Maker:
     names = pl.Series(SENSORS)
     rooms = pl.Series([19.0 + 0.4 * index for index in range(len(SENSORS))])
 
-    def make(row: pl.Series, instant: pl.Series) -> pl.DataFrame:
+    def make(memory: Memory, row: pl.Series, instant: pl.Series) -> tuple[Memory, pl.DataFrame]:
         which = bits(row, seed, 0) % len(SENSORS)
         angle = (instant.to_physical() % _DAY_US).cast(pl.Float64) * (2 * math.pi / _DAY_US)
         warmth = (angle - math.pi / 2).sin()
@@ -88,7 +92,7 @@ def sensors(seed: int) -> Maker:
         spike = (chance % 5_000 == 1).cast(pl.Float64) * 25
         temperature = rooms.gather(which) + warmth * 3 + bell(row, seed, 1) * (0.3 / BELL_SD) + spike
         humidity = warmth * -6 + 45 + bell(row, seed, 2) * (1.5 / BELL_SD)
-        return pl.DataFrame(
+        rows = pl.DataFrame(
             {
                 "ts": instant,
                 "sensor": names.gather(which),
@@ -97,6 +101,7 @@ def sensors(seed: int) -> Maker:
                 "vibration": (_skewed(row, seed, 4) * 0.8).round(3),
             }
         )
+        return memory, rows
 
     return make
 
@@ -107,13 +112,13 @@ def clicks(seed: int) -> Maker:
     pages = pl.Series(_PAGES)
     users = pl.Series([f"u{number:04}" for number in range(_USERS)])
 
-    def make(row: pl.Series, instant: pl.Series) -> pl.DataFrame:
+    def make(memory: Memory, row: pl.Series, instant: pl.Series) -> tuple[Memory, pl.DataFrame]:
         which = _picked(table, row, seed, 0)
         # The third power: a few visitors come often.
         user = (uniform(row, seed, 1).pow(3) * _USERS).cast(pl.UInt32)
         buys = (which == _CHECKOUT) & (uniform(row, seed, 2) < 0.6)
         fills = (which == _CART).cast(pl.UInt32)
-        return pl.DataFrame(
+        rows = pl.DataFrame(
             {
                 "ts": instant,
                 "user": users.gather(user),
@@ -123,6 +128,7 @@ def clicks(seed: int) -> Maker:
                 "amount": _where(buys, (_skewed(row, seed, 4) * 40 + 5).round(2)),
             }
         )
+        return memory, rows
 
     return make
 
@@ -138,6 +144,7 @@ DATASETS: Mapping[str, Dataset] = {
             "side": "buy or sell",
         },
         trades,
+        memory=(0,) * len(SYMBOLS),
     ),
     "sensors": Dataset(
         "climate sensors of a building, with gaps and spikes",
@@ -184,7 +191,7 @@ def _where(holds: pl.Series, values: pl.Series) -> pl.Series:
     return values.zip_with(holds, pl.Series([None], dtype=values.dtype))
 
 
-def _last_of_each(which: pl.Series, values: pl.Series, before: pl.Series) -> pl.Series:
+def _last_of_each(which: pl.Series, values: pl.Series, before: Memory) -> Memory:
     """The last value for each index; what was there before where there is none."""
     found = dict(zip(which.to_list(), values.to_list(), strict=True))
-    return pl.Series([found.get(index, value) for index, value in enumerate(before)], dtype=pl.Int64)
+    return tuple(found.get(index, value) for index, value in enumerate(before))

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 from riverrun.errors import SourceError
 from riverrun.limits import Limits
-from riverrun.ports import Chunk, Wait
+from riverrun.ports import Chunk, ChunkNote, FrameChunk, Remembered, Wait
+from riverrun.sources.defaults import Defaults
 from riverrun.sources.draining import drain
+from riverrun.sources.numbering import Numbering, number_of
 from riverrun.sources.trouble import in_words
-from riverrun.sources.unpaced import Unpaced
 from riverrun.world import World
 
-#: The one partition.
+#: The one partition; after a restart, when something else is piped in, ``stdin#2``.
 PARTITION = "stdin"
 
 
 @dataclass(frozen=True, slots=True)
-class Stdin(Unpaced):
+class Stdin(Defaults):
     """Read what is piped into the process, to its end.
 
     Raises `SourceError` while reading when standard input is closed.
@@ -48,6 +49,8 @@ class StdinReader:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._partition = PARTITION
+        self._runs = 1
         self._position = 0
         self._finished = False
 
@@ -63,7 +66,7 @@ class StdinReader:
         if data is None:
             return ()
         self._finished = not data
-        chunk = Chunk(PARTITION, data, self._position, self._world.clock.now_us(), end=not data)
+        chunk = Chunk(self._partition, data, self._position, self._world.clock.now_us(), end=not data)
         self._position += len(data)
         return (chunk,)
 
@@ -83,6 +86,21 @@ class StdinReader:
     @property
     def counters(self) -> Mapping[str, int]:
         return {}
+
+    def bookmark(self) -> Remembered:
+        return {"runs": self._runs}
+
+    def resume(self, bookmark: Remembered) -> None:
+        self._begin(bookmark["runs"] + 1)
+
+    def replay(self, chunk: Chunk | FrameChunk | ChunkNote) -> Chunk | FrameChunk:
+        assert not isinstance(chunk, ChunkNote)
+        self._begin(max(self._runs, number_of(chunk.partition) + 1))
+        return chunk
+
+    def _begin(self, runs: int) -> None:
+        self._runs = runs
+        self._partition = Numbering({PARTITION: runs - 1}).next(PARTITION)
 
     def close(self) -> None:
         """Stop reading; the descriptor belongs to the process and stays open."""

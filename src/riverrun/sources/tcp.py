@@ -11,13 +11,13 @@ from riverrun.errors import ConfigError
 from riverrun.limits import Limits
 from riverrun.sources.backoff import Backoff
 from riverrun.sources.connecting import ConnectingReader
+from riverrun.sources.defaults import Defaults
 from riverrun.sources.listening import ListeningReader
-from riverrun.sources.unpaced import Unpaced
 from riverrun.world import TcpAddress, World
 
 
 @dataclass(frozen=True, slots=True)
-class Tcp(Unpaced):
+class Tcp(Defaults):
     """Connect to a TCP server and read what it sends, again whenever the connection ends.
 
     Each connection is a partition (``localhost:9999#2``). A record that is cut off by the end of a
@@ -72,7 +72,7 @@ class Tcp(Unpaced):
 
 
 @dataclass(frozen=True, slots=True)
-class TcpListen(Unpaced):
+class TcpListen(Defaults):
     """Let producers connect to us over TCP, many at a time, each served in turn.
 
     Each connection is a partition (``127.0.0.1:50412#3``). There is no authentication: whoever can reach

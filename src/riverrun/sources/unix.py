@@ -10,13 +10,13 @@ from riverrun.errors import ConfigError
 from riverrun.limits import Limits
 from riverrun.sources.backoff import Backoff
 from riverrun.sources.connecting import ConnectingReader
+from riverrun.sources.defaults import Defaults
 from riverrun.sources.listening import ListeningReader
-from riverrun.sources.unpaced import Unpaced
 from riverrun.world import UnixAddress, World
 
 
 @dataclass(frozen=True, slots=True)
-class Unix(Unpaced):
+class Unix(Defaults):
     """Connect to a Unix socket and read what comes, again whenever the connection ends.
 
     Behaves as `riverrun.sources.tcp.Tcp`.
@@ -66,7 +66,7 @@ class Unix(Unpaced):
 
 
 @dataclass(frozen=True, slots=True)
-class UnixListen(Unpaced):
+class UnixListen(Defaults):
     """Let producers of the same user connect to a Unix socket of ours, many at a time.
 
     The file has mode 0600, replaces one that nobody listens at any more, and is removed at the end.

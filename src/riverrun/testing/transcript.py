@@ -13,7 +13,7 @@ from riverrun.limits import Limits
 from riverrun.plan.nodes import Late, Node, Output, Read, sources_of, walk
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.stream import Stream
-from riverrun.ports import Chunk, FrameChunk, Reader, Wait
+from riverrun.ports import Chunk, ChunkNote, FrameChunk, Reader, Remembered, Wait
 from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
 from riverrun.runtime.health import SourceHealth
 from riverrun.runtime.job import Job
@@ -329,6 +329,8 @@ class _ScriptSource:
     partitioned: bool
     pace: float | None = None
     format_hint: str | None = "frame"
+    replayable: bool = False
+    acknowledges: bool = False
 
     def open(self, world: World, limits: Limits) -> Reader:
         del world, limits
@@ -346,5 +348,15 @@ class _ScriptReader:
 
     def wait(self) -> Wait:
         return Wait()
+
+    def bookmark(self) -> Remembered:
+        return {}
+
+    def resume(self, bookmark: Remembered) -> None:
+        del bookmark
+
+    def replay(self, chunk: Chunk | FrameChunk | ChunkNote) -> Chunk | FrameChunk:
+        assert not isinstance(chunk, ChunkNote)
+        return chunk
 
     def close(self) -> None: ...
