@@ -28,12 +28,20 @@ from riverrun.plan.pipeline import Pipeline, run
 from riverrun.plan.read import read
 from riverrun.plan.stream import Stream
 from riverrun.schema import Schema, Timestamp
-from riverrun.stats.counting import count, rate, sum, weighted_mean
+from riverrun.stats.aggregate import Aggregate
+from riverrun.stats.autocorrelation import autocorr
+from riverrun.stats.counting import count, null_count, rate, sum, weighted_mean
+from riverrun.stats.decayed import ewm_mean, ewm_std
 from riverrun.stats.distinct import n_unique, n_unique_exact
 from riverrun.stats.extremes import max, min, range
-from riverrun.stats.moments import corr, cov, mean, std, var
+from riverrun.stats.frequencies import mode, top_k
+from riverrun.stats.geometric import geometric_mean
+from riverrun.stats.histograms import histogram
+from riverrun.stats.moments import corr, cov, mean, sem, std, var
 from riverrun.stats.ordered import collect, first, last, ohlc
-from riverrun.stats.quantiles import median, quantile
+from riverrun.stats.quantiles import iqr, mad, median, quantile, quantiles
+from riverrun.stats.regression import regression
+from riverrun.stats.shape import kurtosis, skew
 from riverrun.windows.describe import hopping, session, tumbling
 
 if TYPE_CHECKING:
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
     from riverrun.runtime.summary import Summary
 
 __all__ = [
+    "Aggregate",
     "ConfigError",
     "Csv",
     "FormatError",
@@ -61,28 +70,43 @@ __all__ = [
     "Stream",
     "Summary",
     "Timestamp",
+    "autocorr",
     "collect",
     "corr",
     "count",
     "cov",
+    "ewm_mean",
+    "ewm_std",
     "first",
+    "geometric_mean",
+    "histogram",
     "hopping",
+    "iqr",
+    "kurtosis",
     "last",
+    "mad",
     "max",
     "mean",
     "median",
     "min",
+    "mode",
     "n_unique",
     "n_unique_exact",
+    "null_count",
     "ohlc",
     "quantile",
+    "quantiles",
     "range",
     "rate",
     "read",
+    "regression",
     "run",
+    "sem",
     "session",
+    "skew",
     "std",
     "sum",
+    "top_k",
     "tumbling",
     "var",
     "weighted_mean",

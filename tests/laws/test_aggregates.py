@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 
 import polars as pl
 import pytest
@@ -13,105 +12,11 @@ from hypothesis import strategies as st
 import riverrun as rr
 from riverrun.testing import check_aggregate_laws
 from tests.kernel.streams import examples
+from tests.laws.cases import CASES
+from tests.laws.references import quantile
 
 NAN, INF = math.nan, math.inf
 
-
-def values(rows, name="x"):
-    return [value for value in rows[name].to_list() if value is not None]
-
-
-def or_null(function):
-    return lambda rows, *names: function(values(rows)) if values(rows) else None
-
-
-def pairs(rows):
-    return [(x, y) for x, y in rows.select("x", "y").iter_rows() if x is not None and y is not None]
-
-
-def covariance(rows):
-    both = pairs(rows)
-    if not both:
-        return None
-    mx, my = (math.fsum(column) / len(both) for column in zip(*both, strict=True))
-    return math.fsum((x - mx) * (y - my) for x, y in both) / len(both)
-
-
-def correlation(rows):
-    both = pairs(rows)
-    xs, ys = ([item[at] for item in both] for at in (0, 1))
-    if len(set(xs)) < 2 or len(set(ys)) < 2:
-        return None
-    return statistics.correlation(xs, ys)
-
-
-def weighted(rows):
-    both = pairs(rows)
-    total = math.fsum(w for _, w in both)
-    return math.fsum(x * w for x, w in both) / total if total else None
-
-
-def quantile(q):
-    def reference(rows):
-        ordered = sorted(values(rows))
-        if not ordered:
-            return None
-        rank = (len(ordered) - 1) * q
-        low, high = ordered[math.floor(rank)], ordered[math.ceil(rank)]
-        return low + (high - low) * (rank - math.floor(rank))
-
-    return reference
-
-
-def open_high_low_close(rows):
-    xs = values(rows)
-    parts = (xs[0], max(xs), min(xs), xs[-1]) if xs else (None,) * 4
-    return dict(zip(("open", "high", "low", "close"), parts, strict=True))
-
-
-NUMBERS = [3.0, -1.5, None, 1e9, 7.25, 7.25, 0.0, 1e-7, None, -2e4, 13.0, 4.0]
-OTHERS = [1.0, 2.0, 5.0, None, 0.5, 3.0, 8.0, 1.0, 2.0, 0.25, 4.0, 6.0]
-X = {"x": NUMBERS}
-XY = {"x": NUMBERS, "y": OTHERS}
-INTEGERS = {"x": [2**62, 2**61, None, -5, 7, 2**60]}
-TEXT = {"x": ["b", "a", None, "b", "ä", ""]}
-
-#: name, aggregate, values, reference, and what does not hold for it
-CASES = [
-    ("count rows", rr.count(), X, lambda rows: rows.height, {"ignores_nulls": False}),
-    ("count values", rr.count("x"), X, lambda rows: len(values(rows)), {}),
-    ("sum of floats", rr.sum("x"), X, lambda rows: math.fsum(values(rows)), {}),
-    ("sum of integers", rr.sum("x"), INTEGERS, lambda rows: sum(values(rows)), {}),
-    ("sum of booleans", rr.sum("x"), {"x": [True, None, False, True]}, lambda rows: sum(values(rows)), {}),
-    ("mean", rr.mean("x"), X, or_null(lambda xs: math.fsum(xs) / len(xs)), {}),
-    ("mean of integers", rr.mean("x"), {"x": [1, 2, 4]}, or_null(lambda xs: sum(xs) / len(xs)), {}),
-    ("var", rr.var("x"), X, or_null(statistics.pvariance), {}),
-    (
-        "sample var",
-        rr.var("x", ddof=1),
-        X,
-        lambda r: statistics.variance(v) if len(v := values(r)) > 1 else None,
-        {},
-    ),
-    ("std", rr.std("x"), X, or_null(statistics.pstdev), {}),
-    ("cov", rr.cov("x", "y"), XY, covariance, {}),
-    ("corr", rr.corr("x", "y"), XY, correlation, {}),
-    ("min", rr.min("x"), X, or_null(min), {}),
-    ("max", rr.max("x"), X, or_null(max), {}),
-    ("range", rr.range("x"), X, or_null(lambda xs: max(xs) - min(xs)), {}),
-    ("min of text", rr.min("x"), TEXT, or_null(min), {}),
-    ("first", rr.first("x"), X, or_null(lambda xs: xs[0]), {}),
-    ("last", rr.last("x"), TEXT, or_null(lambda xs: xs[-1]), {}),
-    ("ohlc", rr.ohlc("x"), X, open_high_low_close, {}),
-    ("collect", rr.collect("x"), TEXT, or_null(list), {}),
-    ("quantile", rr.quantile("x", 0.3), X, quantile(0.3), {}),
-    ("median", rr.median("x"), X, quantile(0.5), {}),
-    ("n_unique", rr.n_unique("x"), X, lambda rows: len(set(values(rows))), {}),
-    ("n_unique_exact", rr.n_unique_exact("x"), TEXT, lambda rows: len(set(values(rows))), {}),
-    ("weighted_mean", rr.weighted_mean("x", "y"), XY, weighted, {}),
-    ("rate", rr.rate("1s"), X, lambda rows: float(rows.height), {"ignores_nulls": False}),
-    ("an expression", rr.mean(pl.col("x") * pl.col("y")), XY, None, {}),
-]
 every_aggregate = pytest.mark.parametrize(
     ("aggregate", "rows", "reference", "apart"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
@@ -142,6 +47,19 @@ FLOATS = [
     "ohlc",
     "cov",
     "corr",
+    "sem",
+    "skew",
+    "kurtosis",
+    "regression",
+    "autocorr",
+    "geometric_mean",
+    "ewm_mean",
+    "ewm_std",
+    "iqr",
+    "mad",
+    "mode",
+    "top_k of numbers",
+    "histogram",
 ]
 
 
@@ -190,8 +108,8 @@ def test_a_broken_aggregate_is_found():
     class Broken(type(rr.count())):
         __slots__ = ()
 
-        def result(self, at):
-            return super().result(at) % 2
+        def value(self, at):
+            return super().value(at) % 2
 
     check_aggregate_laws(Broken(None, "odd()"), {"x": [1, 2, 3]}, ignores_nulls=False)
     with pytest.raises(AssertionError, match="the reference 2"):

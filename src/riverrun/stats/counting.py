@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.clock import Duration, format_duration, parse_duration
-from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
+from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, WideOfOne, WidePartial
 
 
@@ -33,6 +33,18 @@ class ValueCount(WideOfOne):
     def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
         n = pl.len() if self.x in rows.complete else rows.expr(self.x).count()
         return {"n": n.cast(pl.Int64)}
+
+    def gather(self, common: bool) -> dict[str, pl.Expr]:
+        del common
+        return {"n": self.col("n").sum()}
+
+
+@dataclass(frozen=True, slots=True)
+class NullTally(WideOfOne):
+    """How many nulls."""
+
+    def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
+        return {"n": rows.expr(self.x).null_count().cast(pl.Int64)}
 
     def gather(self, common: bool) -> dict[str, pl.Expr]:
         del common
@@ -75,11 +87,11 @@ class WeightedTotals(WidePartial):
 
 
 @dataclass(frozen=True, slots=True)
-class Count(Aggregate):
+class Count(BuiltIn):
     x: Input | None
-    label: str
+    written: str
 
-    numeric = False
+    accepts = "anything"
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -91,7 +103,22 @@ class Count(Aggregate):
     def partials(self) -> tuple[Partial, ...]:
         return (self._partial(),)
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
+        del at
+        return self._partial().col("n").cast(pl.UInt64)
+
+
+@dataclass(frozen=True, slots=True)
+class NullCount(OfOne):
+    accepts = "anything"
+
+    def _partial(self) -> NullTally:
+        return NullTally(self.x, f"nulls_{self.x.short}")
+
+    def partials(self) -> tuple[Partial, ...]:
+        return (self._partial(),)
+
+    def value(self, at: Finished) -> pl.Expr:
         del at
         return self._partial().col("n").cast(pl.UInt64)
 
@@ -104,29 +131,29 @@ class Sum(OfOne):
     def partials(self) -> tuple[Partial, ...]:
         return (self._partial(),)
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
         dtype = at.dtypes[self.x]
         total = self._partial().col("sum")
         return total.cast(pl.Int64, strict=False) if dtype.is_integer() or dtype == pl.Boolean else total
 
 
 @dataclass(frozen=True, slots=True)
-class Rate(Aggregate):
+class Rate(BuiltIn):
     per_us: int
-    label: str
+    written: str
 
     def partials(self) -> tuple[Partial, ...]:
         return (RowCount(),)
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
         return RowCount().col("n") * float(self.per_us) / (at.end - at.start)
 
 
 @dataclass(frozen=True, slots=True)
-class WeightedMean(Aggregate):
+class WeightedMean(BuiltIn):
     x: Input
     weight: Input
-    label: str
+    written: str
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -138,7 +165,7 @@ class WeightedMean(Aggregate):
     def partials(self) -> tuple[Partial, ...]:
         return (self._partial(),)
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
         del at
         total = self._partial()
         return pl.when(total.col("w") != 0).then(total.col("wx") / total.col("w"))
@@ -162,6 +189,26 @@ def count(x: ColumnLike | None = None) -> Aggregate:
     if x is None:
         return Count(None, "count()")
     return Count(Input.of(x), label_of("count", x))
+
+
+def null_count(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
+    """How many values are null. Exact; memory: 8 bytes a group.
+
+    Parameters
+    ----------
+    x : a column name or Polars expression of any type.
+    nan : ``"ignore"`` counts NaN as null, too.
+
+    Returns
+    -------
+    UInt64; 0 when there are none.
+
+    >>> import riverrun as rr
+    >>> rows = {"x": [1.0, None, 3.0]}
+    >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(n=rr.null_count("x")).collect()["n"].to_list()
+    [1]
+    """
+    return NullCount(Input.of(x, nan=nan), label_of("null_count", x))
 
 
 def sum(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:

@@ -52,7 +52,7 @@ class Registers(LongOfOne):
 
 @dataclass(frozen=True, slots=True)
 class ExactDistinct(OfOne):
-    numeric = False
+    accepts = "distinct"
 
     def _partial(self) -> DistinctValues:
         return DistinctValues(self.x, f"distinct_{self.x.short}")
@@ -70,7 +70,7 @@ class ExactDistinct(OfOne):
 class EstimatedDistinct(OfOne):
     precision: int
 
-    numeric = False
+    accepts = "distinct"
     empty_value = 0
 
     def _partial(self) -> Registers:

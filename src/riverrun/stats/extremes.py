@@ -36,12 +36,12 @@ def _extreme(x: Input, side: Literal["min", "max"]) -> Extreme:
 class ExtremeValue(OfOne):
     side: Literal["min", "max"]
 
-    numeric = False
+    accepts = "ordered"
 
     def partials(self) -> tuple[Partial, ...]:
         return (_extreme(self.x, self.side),)
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
         del at
         return _extreme(self.x, self.side).col("value")
 
@@ -51,7 +51,7 @@ class Range(OfOne):
     def partials(self) -> tuple[Partial, ...]:
         return (_extreme(self.x, "min"), _extreme(self.x, "max"))
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
         del at
         return _extreme(self.x, "max").col("value") - _extreme(self.x, "min").col("value")
 

@@ -1,4 +1,4 @@
-"""Mean, variance, standard deviation, covariance and correlation.
+"""Mean, variance, standard deviation, standard error, covariance and correlation.
 
 What is remembered is the count n, a reference value r near the data, the mean of x − r, and central sums
 (M2 = Σ(x − x̄)², C = Σ(x − x̄)(y − ȳ)). Partials are merged with the formulas of Chan, Golub and LeVeque
@@ -17,20 +17,20 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
+from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Spread, WideOfOne, WidePartial
 
 #: What is left of a difference after total cancellation, relative to what was subtracted.
 ROUNDING_NOISE = 1e-14
 
 
-def _centre(n: pl.Expr, weighted_mean: pl.Expr) -> pl.Expr:
+def centre(n: pl.Expr, weighted_mean: pl.Expr) -> pl.Expr:
     """A finite double near the mean of a whole group."""
     weighted = weighted_mean.sum() / n.sum()
     return pl.when(weighted.is_finite()).then(weighted).otherwise(0.0)
 
 
-def _central_sum(total: pl.Expr, weighted: pl.Expr, mean: pl.Expr) -> pl.Expr:
+def central_sum(total: pl.Expr, weighted: pl.Expr, mean: pl.Expr) -> pl.Expr:
     """``total - weighted * mean`` for sums of squares, without the noise that is left when nothing should be.
 
     What is not finite stays so: NaN, an infinite value, or squares beyond the largest double.
@@ -43,7 +43,7 @@ def _central_sum(total: pl.Expr, weighted: pl.Expr, mean: pl.Expr) -> pl.Expr:
     return pl.when(noise).then(0.0).when(beyond).then(total).otherwise(rest)
 
 
-def _ratio(total: pl.Expr, n: pl.Expr) -> pl.Expr:
+def ratio(total: pl.Expr, n: pl.Expr) -> pl.Expr:
     return pl.when(n > 0).then(total / n).otherwise(0.0)
 
 
@@ -69,7 +69,7 @@ class Moments(WideOfOne):
         return {"w": self.col("n") * (self.col("ref") + self.col("mean"))}
 
     def centre(self) -> dict[str, pl.Expr]:
-        return {"at": _centre(self.col("n"), self.col("w"))}
+        return {"at": centre(self.col("n"), self.col("w"))}
 
     def derive(self, common: bool) -> dict[str, pl.Expr]:
         n, mean = self.col("n"), self.col("mean")
@@ -85,14 +85,14 @@ class Moments(WideOfOne):
         }
 
     def finish(self) -> dict[str, pl.Expr]:
-        e = _ratio(self.col("ne"), self.col("n"))
-        return {"mean": e, "m2": _central_sum(self.col("total"), self.col("ne"), e)}
+        e = ratio(self.col("ne"), self.col("n"))
+        return {"mean": e, "m2": central_sum(self.col("total"), self.col("ne"), e)}
 
     def references(self) -> tuple[str, ...]:
         return (self.column("ref"),)
 
     def spreads(self) -> tuple[Spread, ...]:
-        return ((self.column("n"), self.column("mean"), self.column("m2")),)
+        return (Spread(self.column("n"), self.column("mean"), self.column("m2")),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class CoMoments(WidePartial):
         return {f"{v}w": self.col("n") * (self.col(f"{v}ref") + self.col(f"{v}mean")) for v in "xy"}
 
     def centre(self) -> dict[str, pl.Expr]:
-        return {f"{v}at": _centre(self.col("n"), self.col(f"{v}w")) for v in "xy"}
+        return {f"{v}at": centre(self.col("n"), self.col(f"{v}w")) for v in "xy"}
 
     def derive(self, common: bool) -> dict[str, pl.Expr]:
         n = self.col("n")
@@ -159,12 +159,12 @@ class CoMoments(WidePartial):
         }
 
     def finish(self) -> dict[str, pl.Expr]:
-        dx, dy = (_ratio(self.col(part), self.col("n")) for part in ("nx", "ny"))
+        dx, dy = (ratio(self.col(part), self.col("n")) for part in ("nx", "ny"))
         return {
             "xmean": dx,
             "ymean": dy,
-            "xm2": _central_sum(self.col("xtotal"), self.col("nx"), dx),
-            "ym2": _central_sum(self.col("ytotal"), self.col("ny"), dy),
+            "xm2": central_sum(self.col("xtotal"), self.col("nx"), dx),
+            "ym2": central_sum(self.col("ytotal"), self.col("ny"), dy),
             "c": self.col("ctotal") - self.col("nx") * dy,
         }
 
@@ -172,7 +172,7 @@ class CoMoments(WidePartial):
         return (self.column("xref"), self.column("yref"))
 
     def spreads(self) -> tuple[Spread, ...]:
-        return tuple((self.column("n"), self.column(f"{v}mean"), self.column(f"{v}m2")) for v in "xy")
+        return tuple(Spread(self.column("n"), self.column(f"{v}mean"), self.column(f"{v}m2")) for v in "xy")
 
 
 def moments_of(x: Input) -> Moments:
@@ -183,7 +183,7 @@ def comoments_of(x: Input, y: Input) -> CoMoments:
     return CoMoments(x, y, f"comoments_{x.short}_{y.short}")
 
 
-def _divided(total: pl.Expr, n: pl.Expr, ddof: int) -> pl.Expr:
+def divided(total: pl.Expr, n: pl.Expr, ddof: int) -> pl.Expr:
     """Null when there are not more values than `ddof`."""
     return pl.when(n > ddof).then(total / (n - ddof))
 
@@ -193,7 +193,7 @@ class Mean(OfOne):
     def partials(self) -> tuple[Partial, ...]:
         return (moments_of(self.x),)
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
         del at
         m = moments_of(self.x)
         return pl.when(m.col("n") > 0).then(m.col("ref") + m.col("mean"))
@@ -207,38 +207,32 @@ class Variance(OfOne):
     def partials(self) -> tuple[Partial, ...]:
         return (moments_of(self.x),)
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
         del at
         m = moments_of(self.x)
-        variance = _divided(m.col("m2"), m.col("n"), self.ddof)
+        variance = divided(m.col("m2"), m.col("n"), self.ddof)
         return variance.sqrt() if self.root else variance
 
 
 @dataclass(frozen=True, slots=True)
-class Covariance(Aggregate):
-    x: Input
-    y: Input
+class StandardError(OfOne):
     ddof: int
-    label: str
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        return (self.x, self.y)
 
     def partials(self) -> tuple[Partial, ...]:
-        return (comoments_of(self.x, self.y),)
+        return (moments_of(self.x),)
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
         del at
-        m = comoments_of(self.x, self.y)
-        return _divided(m.col("c"), m.col("n"), self.ddof)
+        m = moments_of(self.x)
+        return (divided(m.col("m2"), m.col("n"), self.ddof) / m.col("n")).sqrt()
 
 
 @dataclass(frozen=True, slots=True)
-class Correlation(Aggregate):
+class Covariance(BuiltIn):
     x: Input
     y: Input
-    label: str
+    ddof: int
+    written: str
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -247,7 +241,26 @@ class Correlation(Aggregate):
     def partials(self) -> tuple[Partial, ...]:
         return (comoments_of(self.x, self.y),)
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
+        del at
+        m = comoments_of(self.x, self.y)
+        return divided(m.col("c"), m.col("n"), self.ddof)
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation(BuiltIn):
+    x: Input
+    y: Input
+    written: str
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return (self.x, self.y)
+
+    def partials(self) -> tuple[Partial, ...]:
+        return (comoments_of(self.x, self.y),)
+
+    def value(self, at: Finished) -> pl.Expr:
         del at
         m = comoments_of(self.x, self.y)
         r = m.col("c") / (m.col("xm2").sqrt() * m.col("ym2").sqrt())
@@ -299,7 +312,7 @@ def var(x: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
     >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(v=rr.var("x")).collect()["v"].to_list()
     [22.5]
     """
-    return Variance(Input.of(x, nan=nan, read="number"), label_of("var", x, **_unless_zero(ddof)), ddof, False)
+    return Variance(Input.of(x, nan=nan, read="number"), label_of("var", x, **unless_zero(ddof)), ddof, False)
 
 
 def std(x: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
@@ -312,7 +325,26 @@ def std(x: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
     >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(sd=rr.std("x")).collect()["sd"].to_list()
     [2.0]
     """
-    return Variance(Input.of(x, nan=nan, read="number"), label_of("std", x, **_unless_zero(ddof)), ddof, True)
+    return Variance(Input.of(x, nan=nan, read="number"), label_of("std", x, **unless_zero(ddof)), ddof, True)
+
+
+def sem(x: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
+    """The standard error of the mean, std(x, ddof)/√n.
+
+    Accuracy and memory as for `var`, whose partial it shares. The default is ``ddof=0``, as everywhere here;
+    ``ddof=1`` is the usual estimate from a sample (SciPy, pandas, R).
+
+    Returns
+    -------
+    Float64; null when there are not more than `ddof` values.
+
+    >>> import riverrun as rr
+    >>> rows = {"x": [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0, 5.0]}
+    >>> hourly = rr.read(rows).group_by().window(rr.tumbling("1h"))
+    >>> hourly.agg(e=rr.sem("x", ddof=1)).collect()["e"].round(4).to_list()
+    [0.6667]
+    """
+    return StandardError(Input.of(x, nan=nan, read="number"), label_of("sem", x, **unless_zero(ddof)), ddof)
 
 
 def cov(x: ColumnLike, y: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") -> Aggregate:
@@ -337,7 +369,7 @@ def cov(x: ColumnLike, y: ColumnLike, ddof: int = 0, *, nan: Nan = "propagate") 
     [3.5]
     """
     items = [Input.of(item, nan=nan, read="number") for item in (x, y)]
-    return Covariance(items[0], items[1], ddof, label_of("cov", x, y, **_unless_zero(ddof)))
+    return Covariance(items[0], items[1], ddof, label_of("cov", x, y, **unless_zero(ddof)))
 
 
 def corr(x: ColumnLike, y: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
@@ -363,5 +395,5 @@ def corr(x: ColumnLike, y: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
     return Correlation(items[0], items[1], label_of("corr", x, y))
 
 
-def _unless_zero(ddof: int) -> dict[str, object]:
+def unless_zero(ddof: int) -> dict[str, object]:
     return {"ddof": ddof} if ddof else {}

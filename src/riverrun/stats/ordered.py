@@ -75,16 +75,20 @@ class Collected(LongOfOne):
         return frame
 
 
+def collected_of(x: Input) -> Collected:
+    return Collected(x, f"collect_{x.short}")
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeAggregate(OfOne):
     edge: Edge
 
-    numeric = False
+    accepts = "anything"
 
     def partials(self) -> tuple[Partial, ...]:
         return (_edge(self.x, self.edge),)
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
         del at
         return _edge(self.x, self.edge).col("value")
 
@@ -95,7 +99,7 @@ class Ohlc(OfOne):
         low, high = (Extreme(self.x, f"{side}_{self.x.short}", side) for side in ("min", "max"))
         return (_edge(self.x, "first"), high, low, _edge(self.x, "last"))
 
-    def result(self, at: Finished) -> pl.Expr:
+    def value(self, at: Finished) -> pl.Expr:
         del at
         parts = zip(("open", "high", "low", "close"), self.partials(), strict=True)
         return pl.struct(part.col("value").alias(name) for name, part in parts if isinstance(part, WidePartial))
@@ -103,16 +107,13 @@ class Ohlc(OfOne):
 
 @dataclass(frozen=True, slots=True)
 class Collect(OfOne):
-    numeric = False
-
-    def _partial(self) -> Collected:
-        return Collected(self.x, f"collect_{self.x.short}")
+    accepts = "anything"
 
     def partials(self) -> tuple[Partial, ...]:
-        return (self._partial(),)
+        return (collected_of(self.x),)
 
     def long_result(self, tables: Mapping[str, pl.DataFrame], by: Sequence[str]) -> pl.DataFrame:
-        table = tables[self._partial().name].sort("time", maintain_order=True)
+        table = tables[collected_of(self.x).name].sort("time", maintain_order=True)
         return table.group_by(by, maintain_order=True).agg(pl.col("value"))
 
 

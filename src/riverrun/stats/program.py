@@ -20,10 +20,6 @@ from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX, Input, LongParti
 #: From so many rows on, the streaming engine of Polars is faster than the in-memory one.
 STREAMING_ROWS = 40_000
 
-#: A merge about common references is trusted while N·mean² is at most this many times M2: the subtraction
-#: loses log2 of it in bits, 6 of 53.
-TRUSTED_RATIO = 64.0
-
 #: Where a row stood before the rows were put into the order of event time.
 ARRIVAL = f"{PARTIAL_PREFIX}arrival"
 
@@ -140,7 +136,7 @@ class Program:
         self.inputs = list(dict.fromkeys(i for p in partials.values() for i in p.inputs))
         self.shifted = list(dict.fromkeys(i for p in self.wide for i in p.shifted))
         self.by_time = any(p.by_time for p in self.wide)
-        self.needs_time = self.by_time or bool(self.long)
+        self.needs_time = any(p.reads_time for p in self.wide) or bool(self.long)
         self._spreads = [spread for p in self.wide for spread in p.spreads()]
         empty = pl.DataFrame(schema=dict(schema))
         self.dtypes = {
@@ -281,18 +277,18 @@ class Program:
 
     def _too_far(self, wide: pl.DataFrame, recipe: _Recipe) -> bool:
         """Whether some group lies so far off the common references that digits were lost."""
-        for names in self._spreads:
-            if all(name in recipe.copies for name in names):
+        for spread in self._spreads:
+            if all(name in recipe.copies for name in spread[:3]):
                 continue
-            n, mean, m2 = (wide[name] for name in names)
-            off, spread = n * mean * mean, m2 * (FAR_SIGMAS * FAR_SIGMAS)
-            if not (off > spread).any():
+            n, mean, m2 = (wide[name] for name in spread[:3])
+            off, limit = n * mean * mean, m2 * (FAR_SIGMAS * FAR_SIGMAS)
+            if not (off > limit).any():
                 continue
-            if ((off > spread) & (n >= FAR_ROWS)).any():
+            if ((off > limit) & (n >= FAR_ROWS)).any():
                 return True
             # A few rows may lie close together by chance: small groups are judged as one.
             small = (n > 1) & (n < FAR_ROWS)
-            if off.filter(small).sum() > spread.filter(small).sum():
+            if off.filter(small).sum() > limit.filter(small).sum():
                 return True
         return False
 
@@ -338,19 +334,19 @@ class Program:
 
     def _mostly_doubtful(self, frame: pl.DataFrame) -> bool:
         """Whether a merge about common references would have to be done again for most groups."""
-        for names in self._spreads:
-            n, mean, m2 = (frame[name] for name in names)
+        for spread in self._spreads:
+            n, mean, m2 = (frame[name] for name in spread[:3])
             several = n > 1
-            if (n * mean * mean).filter(several).sum() > TRUSTED_RATIO * float(m2.filter(several).sum()):
+            if (n * mean * mean).filter(several).sum() > spread.trusted * float(m2.filter(several).sum()):
                 return True
         return False
 
     def _doubtful(self, merged: pl.DataFrame) -> pl.Series:
         """The groups that lost digits in a merge about common references."""
         doubtful = pl.repeat(value=False, n=merged.height, eager=True)
-        for names in self._spreads:
-            n, mean, m2 = (merged[name] for name in names)
-            doubtful |= ((n > 1) & (n * mean * mean > TRUSTED_RATIO * m2)).fill_null(value=False)
+        for spread in self._spreads:
+            n, mean, m2 = (merged[name] for name in spread[:3])
+            doubtful |= ((n > 1) & (n * mean * mean > spread.trusted * m2)).fill_null(value=False)
         return doubtful
 
     def _merged(self, frame: pl.DataFrame, by: Sequence[str], *, common: bool) -> pl.DataFrame:
@@ -402,7 +398,7 @@ class Program:
         """Made once for a pair of bounds: making them costs more than a small frame does."""
         if self._made is None or self._made[0] is not start or self._made[1] is not end:
             at = Finished(start, end, self.dtypes)
-            found = {name: aggregate.result(at) for name, aggregate in self.aggregates.items()}
+            found = {name: aggregate.value(at) for name, aggregate in self.aggregates.items()}
             exprs = [expr.alias(name) for name, expr in found.items() if expr is not None]
             self._made = (start, end, exprs)
         return self._made[2]
