@@ -67,7 +67,51 @@ class Session:
         return f"session({format_duration(self.gap_us)!r})"
 
 
-Window = Hopping | Session
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """Windows of `size` rows of one key, one beginning every `every` rows."""
+
+    size: int
+    every: int
+
+    @property
+    def words(self) -> str:
+        """For people: headings of the dashboard and the terminal."""
+        size = f"windows of {self.size} rows"
+        return size if self.size == self.every else f"{size} every {self.every}"
+
+    @property
+    def short(self) -> str:
+        """For people, where there is little room."""
+        return f"counting {self.size}" + ("" if self.size == self.every else f" every {self.every}")
+
+    def __str__(self) -> str:
+        return f"counting({self.size})" if self.size == self.every else f"counting({self.size}, {self.every})"
+
+
+@dataclass(frozen=True, slots=True)
+class Trailing:
+    """For each row the rows of its key in the last `period_us`; ``None``: since the start."""
+
+    period_us: int | None
+
+    @property
+    def words(self) -> str:
+        """For people: headings of the dashboard and the terminal."""
+        if self.period_us is None:
+            return "running since the start"
+        return f"rolling over the last {format_duration(self.period_us)}"
+
+    @property
+    def short(self) -> str:
+        """For people, where there is little room."""
+        return "running" if self.period_us is None else f"rolling {format_duration(self.period_us)}"
+
+    def __str__(self) -> str:
+        return "running()" if self.period_us is None else f"rolling({format_duration(self.period_us)!r})"
+
+
+Window = Hopping | Session | Counting | Trailing
 
 
 def tumbling(size: Duration, offset: Duration = "0s") -> Window:
