@@ -216,3 +216,49 @@ class Sessions:
     def _put_out(self, key: Key, span: _Span) -> None:
         span.revision = 0 if span.revision is None else span.revision + 1
         self.results.append(Result(key, span.first, span.last + self.gap, tuple(span.rows), span.revision))
+
+
+@dataclass
+class InOrder:
+    """What rolling, running and counting windows and sessions of limited length have in common.
+
+    A row is late when the watermark that it came with had passed it. All others are taken by event time,
+    those of one instant partition by partition.
+    """
+
+    delay: int | None = 0
+    partitions: Sequence[str] = ("p",)
+    late: list[int] = field(default_factory=list)
+
+    def taken(self, events: Sequence[Event]) -> list[int]:
+        """The places of the rows that are not late, in order."""
+        marks = Watermarks(self.delay, dict.fromkeys(self.partitions, NEVER))
+        found = []
+        for place, event in enumerate(events):
+            if event.t < marks.seen_by(event):
+                self.late.append(place)
+            else:
+                found.append(place)
+            marks.observe(event)
+        numbers = list(self.partitions)
+        return sorted(found, key=lambda p: (events[p].t, numbers.index(events[p].partition), p))
+
+
+@dataclass
+class Trailing(InOrder):
+    """Rolling windows ``(t - period, t]``; without a period running ones, up to the row itself."""
+
+    period: int | None = None
+    results: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+
+    def run(self, events: Sequence[Event]) -> Trailing:
+        taken = self.taken(events)
+        for number, place in enumerate(taken):
+            row = events[place]
+            same = [p for p in taken if events[p].key == row.key]
+            if self.period is None:
+                held = [p for p in same if p in taken[: number + 1]]
+            else:
+                held = [p for p in same if row.t - self.period < events[p].t <= row.t]
+            self.results.append((place, tuple(sorted(held))))
+        return self

@@ -9,12 +9,13 @@ from typing import Any
 from riverrun.kernel.fixed_windows import FixedWindows
 from riverrun.kernel.operator import JoinOperator, Operator
 from riverrun.kernel.sessions import SessionWindows
+from riverrun.kernel.trailing import TrailingWindows
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
 from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.stats.program import Program
-from riverrun.windows.describe import Hopping
+from riverrun.windows.describe import Hopping, Session, Trailing
 
 AnyOperator = Operator[Any] | JoinOperator[Any]
 
@@ -65,6 +66,9 @@ def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
             early_results=early,
             max_keys=opening.max_keys,
         )
+    if isinstance(node.window, Trailing):
+        return TrailingWindows(node.window, frame, program)
+    assert isinstance(node.window, Session)
     return SessionWindows(
         node.window,
         frame,

@@ -1,7 +1,7 @@
 """Aggregates for every row: over the time before it (rolling), or over all before it (running).
 
-The window of a row at t holds the rows of its key within ``(t − period, t]``, those of the same instant
-included. Nothing is ever taken out of an aggregate again. Time is cut into *blocks* of one period; a window
+The rolling window of a row at t holds the rows of its key within ``(t − period, t]``, those of the same instant
+included; the running one the rows up to this one, in the order of event time and then of arrival. Nothing is ever taken out of an aggregate again. Time is cut into *blocks* of one period; a window
 lies in two of them and is merged of two pieces: the end of the block before, which is one of the merges
 *from* each row on (made once, when the block is over), and the beginning of its own, one of the merges *up to*
 each row. This is the algorithm of van Herk (1992) and of Gil and Werman (1993) for sliding minima, which
@@ -135,13 +135,15 @@ class TrailingWindows:
     def _placed(self, piece: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
         """The rows by key and time with their slots, the keys, and the length of stretches.
 
-        A stretch is a key's part of a block, and an entry all rows of one instant in it.
+        A stretch is a key's part of a block, and an entry all rows of one instant in it; for running
+        aggregates, each row.
         """
         rows, keys = numbered(piece.with_row_index(PLACE), self.frame.keys)
         rows = rows.with_columns(self._block(pl.col(EVENT_TIME)).alias(BLOCK))
         rows = rows.sort(KEY, EVENT_TIME, maintain_order=True)
         begins = _changes(KEY) | _changes(BLOCK)
-        entry = (begins | _changes(EVENT_TIME)).cum_sum()
+        apart = pl.lit(value=True) if self.period_us is None else begins | _changes(EVENT_TIME)
+        entry = pl.when(apart).then(1).otherwise(0).cum_sum()
         rows = rows.with_columns(
             begins.cum_sum().cast(pl.Int64).alias(STRETCH), entry.cast(pl.Int64).alias(ENTRY)
         )

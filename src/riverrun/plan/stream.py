@@ -36,7 +36,7 @@ from riverrun.plan.typing import typed
 from riverrun.plan.window_aggregate import Key, WindowAggregate
 from riverrun.registry import function
 from riverrun.stats.aggregate import Aggregate
-from riverrun.windows.describe import Hopping, Session, Window
+from riverrun.windows.describe import Trailing, Window, rolling
 
 IntoExpr = str | pl.Expr
 
@@ -220,10 +220,50 @@ class Grouped:
         emit : ``"final"``: results when a window closes; ``"batch"`` or a duration such as ``"1s"``: also
             early results of open windows that have changed, after every batch or so often by the clock.
         """
-        if not isinstance(window, (Hopping, Session)):
+        if not isinstance(window, Window):
             raise PlanError(f"not a window: {window!r}", where="window", hint='rr.tumbling("10s")')
         lateness_us = parse_duration(lateness, where="window(lateness=)")
         return Windowed(self.stream, self.keys, window, lateness_us, _emit(emit))
+
+    def rolling(self, period: Duration) -> Windowed:
+        """For each row, aggregates of the rows of its key in the time before it.
+
+        The window of a row at t is ``(t - period, t]``, as that of `polars.DataFrame.rolling`: it holds the
+        row itself and all others of the same instant. Each row comes out once, in the order of event time,
+        when the watermark has passed it; so rows that are out of order within `delay` of `rr.read` are in
+        their place. Nothing is ever subtracted: an outlier that has left the window leaves no trace.
+
+        Result columns, in this order: the keys, the event time, the other columns of the row, the aggregates.
+
+        Parameters
+        ----------
+        period : how far back the window reaches.
+
+        Raises
+        ------
+        PlanError : when `period` is zero.
+
+        >>> import riverrun as rr
+        >>> from datetime import datetime
+        >>> times = [datetime(2026, 1, 1, 0, minute) for minute in (0, 3, 5)]
+        >>> rows = rr.read({"t": times, "x": [1.0, 2.0, 6.0]}, time="t")
+        >>> rows.group_by().rolling("5m").agg(mean=rr.mean("x")).collect()["mean"].to_list()
+        [1.0, 1.5, 4.0]
+        """
+        return Windowed(self.stream, self.keys, rolling(period), 0, "final")
+
+    def running(self) -> Windowed:
+        """For each row, aggregates of all rows of its key from the start up to it.
+
+        Rows come out as from `rolling`, in the order of event time. Of rows of one instant, each counts those
+        that came before it. The state holds partials of every key that ever came.
+
+        >>> import riverrun as rr
+        >>> rows = rr.read({"k": ["a", "b", "a"], "x": [1.0, 5.0, 3.0]})
+        >>> rows.group_by("k").running().agg(total=rr.sum("x")).collect()["total"].to_list()
+        [1.0, 5.0, 4.0]
+        """
+        return Windowed(self.stream, self.keys, Trailing(None), 0, "final")
 
     def __getattr__(self, name: str) -> Any:
         """A newcomer's `.group_by(...).agg(...)` gets an answer that helps."""
@@ -251,7 +291,8 @@ class Windowed:
 
         Result columns, in this order: the keys, ``window_start``, ``window_end``, the aggregates; with
         `lateness` or an early `emit` also ``revision`` (0 is the first) and ``final`` (false for the early
-        result of a window that is still open).
+        result of a window that is still open). After `rolling` and `running`: the keys, the event time, the
+        other columns of the row, the aggregates.
         """
         if not aggregates:
             raise PlanError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ from riverrun.plan.typed import Typed
 from riverrun.schema import INSTANT
 from riverrun.stats.aggregate import Aggregate
 from riverrun.stats.program import Program, results_schema
-from riverrun.windows.describe import Window
+from riverrun.windows.describe import Trailing, Window
 
 #: The bounds of a window, as results and late rows carry them.
 BOUNDS: Mapping[str, pl.DataType] = {"window_start": INSTANT, "window_end": INSTANT}
@@ -75,6 +75,8 @@ class WindowAggregate(Stateful):
         (rows,) = before
         rows.final_rows("agg", against="and would count twice")
         rows.event_time("agg", used_by="windows go by")
+        if isinstance(self.window, Trailing):
+            return Typed(_trailing_columns(self, rows), rows.time, rows.time_shift_us)
         keys = (*(key.name for key in self.keys), "window_start")
         return Typed(_result_columns(self, rows), "window_end", -1, keys, self.revisions)
 
@@ -84,6 +86,25 @@ class WindowAggregate(Stateful):
 
 
 def _result_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataType]:
+    columns = _key_columns(node, before)
+    _check_aggregates(node, before, taken=[*columns, *BOUNDS, "revision", "final"])
+    columns |= BOUNDS
+    columns |= results_schema(Program(node.aggregates, before.columns), before.empty())
+    if node.revisions:
+        columns |= {"revision": pl.UInt32(), "final": pl.Boolean()}
+    return columns
+
+
+def _trailing_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataType]:
+    """Those of the row, the keys and the event time first, and the aggregates."""
+    assert before.time is not None
+    columns = _key_columns(node, before)
+    columns |= {name: before.columns[name] for name in (before.time, *before.columns) if name not in columns}
+    _check_aggregates(node, before, taken=list(columns))
+    return columns | results_schema(Program(node.aggregates, before.columns), before.empty())
+
+
+def _key_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataType]:
     columns: dict[str, pl.DataType] = {}
     for key in node.keys:
         columns[key.name] = _key_type(key.name, key.expr, before)
@@ -93,18 +114,16 @@ def _result_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataTy
                 where="group_by",
                 hint=f'give it a name of its own: (...).alias("{key.name}_group")',
             )
-    taken = [*columns, "window_start", "window_end", "revision", "final"]
+    return columns
+
+
+def _check_aggregates(node: WindowAggregate, before: Typed, taken: Sequence[str]) -> None:
     for name, aggregate in node.aggregates.items():
         if name in taken:
             raise PlanError(
                 f"the result name {name!r} is taken", where="agg", hint=f"{name}_value={aggregate.label}"
             )
         aggregate.check(name, before.columns, where="agg")
-    columns |= BOUNDS
-    columns |= results_schema(Program(node.aggregates, before.columns), before.empty())
-    if node.revisions:
-        columns |= {"revision": pl.UInt32(), "final": pl.Boolean()}
-    return columns
 
 
 def _key_type(name: str, expr: pl.Expr, before: Typed) -> pl.DataType:

@@ -179,6 +179,14 @@ def session(gap: Duration) -> Window:
     return Session(gap_us)
 
 
+def rolling(period: Duration) -> Trailing:
+    """The last `period` before each row, for ``group_by(...).rolling(period)``."""
+    period_us = parse_duration(period, where="rolling(period=)")
+    if period_us == 0:
+        raise PlanError("the period must be longer than zero", where="rolling", hint='.rolling("5m")')
+    return Trailing(period_us)
+
+
 def _hopping(name: str, size: Duration, every: Duration, offset: Duration) -> Hopping:
     size_us = parse_duration(size, where=f"{name}(size=)")
     every_us = parse_duration(every, where=f"{name}(every=)")
