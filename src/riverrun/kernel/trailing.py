@@ -1,11 +1,12 @@
 """Aggregates for every row: over the time before it (rolling), or over all before it (running).
 
-The rolling window of a row at t holds the rows of its key within ``(t − period, t]``, those of the same instant
-included; the running one the rows up to this one, in the order of event time and then of arrival. Nothing is ever taken out of an aggregate again. Time is cut into *blocks* of one period; a window
-lies in two of them and is merged of two pieces: the end of the block before, which is one of the merges
-*from* each row on (made once, when the block is over), and the beginning of its own, one of the merges *up to*
-each row. This is the algorithm of van Herk (1992) and of Gil and Werman (1993) for sliding minima, which
-works for all that can be merged. A running aggregate has a single block.
+The rolling window of a row at t holds the rows of its key within ``(t − period, t]``, those of the same
+instant included; the running one the rows up to this one, in the order of event time and then of arrival.
+Nothing is ever taken out of an aggregate again. Time is cut into *blocks* of one period; a window lies in
+two of them and is merged of two pieces: the end of the block before, which is one of the merges *from* each
+row on (made once, when the block is over), and the beginning of its own, one of the merges *up to* each row.
+This is the algorithm of van Herk (1992) and of Gil and Werman (1993) for sliding minima, which works for all
+that can be merged. A running aggregate has a single block.
 """
 
 from __future__ import annotations
@@ -142,8 +143,8 @@ class TrailingWindows:
         rows = rows.with_columns(self._block(pl.col(EVENT_TIME)).alias(BLOCK))
         rows = rows.sort(KEY, EVENT_TIME, maintain_order=True)
         begins = _changes(KEY) | _changes(BLOCK)
-        apart = pl.lit(value=True) if self.period_us is None else begins | _changes(EVENT_TIME)
-        entry = pl.when(apart).then(1).otherwise(0).cum_sum()
+        each = pl.int_range(pl.len(), dtype=pl.Int64)
+        entry = each if self.period_us is None else (begins | _changes(EVENT_TIME)).cum_sum()
         rows = rows.with_columns(
             begins.cum_sum().cast(pl.Int64).alias(STRETCH), entry.cast(pl.Int64).alias(ENTRY)
         )
