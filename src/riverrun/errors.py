@@ -8,6 +8,7 @@
     ├── SourceError      an input cannot be opened or read
     ├── FormatError      bytes cannot be decoded, and the source says ``on_bad="fail"``
     ├── SinkError        an output cannot be opened or written
+    │   └── SinkUnavailable     it cannot be just now: a locked database, a full disk
     └── StateError       a state folder cannot be opened, is damaged, or belongs to another pipeline
 
 A message has a first line that says where and what, and, where we know one, a second line
@@ -73,6 +74,13 @@ class FormatError(RiverrunError):
 
 class SinkError(RiverrunError):
     """An output cannot be opened or written."""
+
+
+class SinkUnavailable(SinkError):  # noqa: N818 - says what it is, as ConnectionRefused does
+    """An output cannot be opened or written just now: the same may go well later.
+
+    With ``state=`` the run waits and tries the same results again; without, it is a `SinkError` like others.
+    """
 
 
 class StateError(RiverrunError):

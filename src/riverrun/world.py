@@ -129,6 +129,10 @@ class WritableFile(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
+    def truncate(self, size: int) -> None:
+        """Cut the file to its first `size` bytes; what is written next follows them."""
+        ...
+
     def sync(self) -> None:
         """Do not return before the bytes are on the disk."""
         ...
@@ -162,6 +166,10 @@ class Files(Protocol):
     def remove(self, path: str) -> None: ...
 
     def make_dirs(self, path: str) -> None: ...
+
+    def sync_folder(self, path: str) -> None:
+        """Do not return before the names in a folder are on the disk: what was made, renamed, removed."""
+        ...
 
 
 class StandardInput(Waitable, Protocol):

@@ -12,7 +12,8 @@ import pytest
 
 from riverrun.errors import ConfigError, SinkError
 from riverrun.runtime.real_world import RealWorld
-from riverrun.sinks.duckdb import DuckdbSink, DuckdbWriter
+from riverrun.sinks.duckdb import DuckdbSink
+from riverrun.sinks.tables import TableWriter
 
 INSTANT = pl.Datetime("us", "UTC")
 SCHEMA = pl.Schema({"key": pl.String(), "window_end": INSTANT, "n": pl.Int64()})
@@ -24,9 +25,7 @@ def results(*rows: tuple[str | None, int, int]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=numbers, orient="row").cast({"window_end": INSTANT})
 
 
-def opened(
-    path: Path, keys: tuple[str, ...] = KEYS, schema: pl.Schema = SCHEMA, **options: str
-) -> DuckdbWriter:
+def opened(path: Path, keys: tuple[str, ...] = KEYS, schema: pl.Schema = SCHEMA, **options: str) -> TableWriter:
     return DuckdbSink(str(path), **options).open(RealWorld(), schema, keys)  # type: ignore[arg-type]
 
 

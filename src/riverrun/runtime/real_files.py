@@ -41,6 +41,9 @@ class AppendedFile:
             # A full disk shows as a short write first.
             rest = rest[self._file.write(rest) :]
 
+    def truncate(self, size: int) -> None:
+        self._file.truncate(size)
+
     def sync(self) -> None:
         os.fsync(self._file.fileno())
 
@@ -80,6 +83,13 @@ class RealFiles:
 
     def make_dirs(self, path: str) -> None:
         Path(_expanded(path)).mkdir(parents=True, exist_ok=True)
+
+    def sync_folder(self, path: str) -> None:
+        descriptor = os.open(_expanded(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _expanded(path: str) -> str:

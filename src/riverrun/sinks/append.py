@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import posixpath
-
 from riverrun.sinks.failures import closed_error, sink_failures
+from riverrun.sinks.folders import make_parent
 from riverrun.world import Files, WritableFile
 
 #: The first record of a file is looked for in this many bytes.
@@ -23,7 +22,7 @@ class AppendedFile:
         self._path = path
         with sink_failures(where, path):
             make_parent(files, path)
-            self.head, torn = _look(files, path)
+            self.head, torn = look(files, path)
             self._file: WritableFile | None = files.open_write(path, append=True)
             if torn:
                 self._file.write(b"\n")
@@ -42,14 +41,7 @@ class AppendedFile:
                 file.close()
 
 
-def make_parent(files: Files, path: str) -> None:
-    """Make the folder that `path` is in."""
-    folder = posixpath.dirname(path)
-    if folder and files.status(folder) is None:
-        files.make_dirs(folder)
-
-
-def _look(files: Files, path: str) -> tuple[bytes, bool]:
+def look(files: Files, path: str) -> tuple[bytes, bool]:
     """The first bytes of the file, and whether its last line lacks its end."""
     status = files.status(path)
     if status is None or status.size == 0:

@@ -12,9 +12,12 @@ import polars as pl
 
 from riverrun.component import setting
 from riverrun.errors import ConfigError, SinkError
-from riverrun.sinks.append import AppendedFile
+from riverrun.ports import Remembered
+from riverrun.sinks.append import AppendedFile, look
 from riverrun.sinks.cells import check_nested_bytes, nested_as_json, plain_cells, without_formulas
 from riverrun.sinks.columns import check_types, conform
+from riverrun.sinks.committed import CommittedFile, DurableLines
+from riverrun.sinks.failures import sink_failures
 from riverrun.sinks.mode import check_mode
 from riverrun.world import World
 
@@ -62,48 +65,51 @@ class CsvSink:
         """Open the file at its end; `keys` are not used."""
         return CsvWriter(self, world, schema)
 
+    def open_durable(
+        self,
+        world: World,
+        schema: Mapping[str, pl.DataType],
+        keys: Sequence[str],  # noqa: ARG002 - as ports.DurableSink says
+        *,
+        stream: str,  # noqa: ARG002 - the mark is kept with the state, nothing in the file tells streams apart
+        mark: Remembered | None,
+    ) -> DurableLines:
+        """Cut the file to what `mark` knows of; `keys` and `stream` are not used."""
+        _check_schema(self, schema)
+        beginning = _beginning(self, schema)
+        with sink_failures(self.url, self.path):
+            head, _ = look(world.files, self.path)
+        if not beginning.startswith(head):  # a part of our own header is what a crash left of it
+            _check_header(self, schema, head)
+        file = CommittedFile(world.files, self.path, where=self.url, beginning=beginning, mark=mark)
+        return DurableLines(file, lambda frame: _lines(self, schema, frame))
+
 
 class CsvWriter:
     """A CSV file that is open."""
 
     def __init__(self, sink: CsvSink, world: World, schema: Mapping[str, pl.DataType]) -> None:
-        check_types(schema, where=sink.url)
-        check_nested_bytes(schema, where=sink.url)
+        _check_schema(sink, schema)
         self._sink = sink
         self._schema = dict(schema)
         self._file = AppendedFile(world.files, sink.path, where=sink.url)
         try:
-            self._begin()
+            if self._file.head:
+                _check_header(sink, schema, self._file.head)
+            else:
+                self._file.write(_beginning(sink, schema))
         except BaseException:
             self._file.close()
             raise
 
     def write(self, frame: pl.DataFrame) -> None:
-        rows = conform(frame, self._schema, where=self._sink.url)
-        self._file.write(csv_text(rows, self._sink.separator, self._sink.escape_formulas).encode())
+        self._file.write(_lines(self._sink, self._schema, frame))
 
     def flush(self) -> None:
         """Nothing to do: every `write` is visible at once."""
 
     def close(self) -> None:
         self._file.close()
-
-    def _begin(self) -> None:
-        if not self._sink.header:
-            return
-        names = header_names(self._schema, self._sink.escape_formulas)
-        if not self._file.head:
-            self._file.write(header_text(names, self._sink.separator).encode())
-            return
-        found = _first_record(self._file.head, self._sink.separator)
-        if found != names:
-            separator = self._sink.separator
-            raise SinkError(
-                f"the file has other columns: its header is {separator.join(found)!r}, "
-                f"the results have {separator.join(names)!r}",
-                where=self._sink.url,
-                hint="write to a new file, or move the old one away",
-            )
 
 
 def csv_text(frame: pl.DataFrame, separator: str, escape_formulas: bool) -> str:
@@ -124,6 +130,38 @@ def header_names(schema: Mapping[str, pl.DataType], escape_formulas: bool) -> li
 def header_text(names: Sequence[str], separator: str) -> str:
     """The header line."""
     return pl.DataFrame(schema=dict.fromkeys(names, pl.String)).write_csv(separator=separator)
+
+
+def _check_schema(sink: CsvSink, schema: Mapping[str, pl.DataType]) -> None:
+    check_types(schema, where=sink.url)
+    check_nested_bytes(schema, where=sink.url)
+
+
+def _beginning(sink: CsvSink, schema: Mapping[str, pl.DataType]) -> bytes:
+    """What a new file begins with."""
+    if not sink.header:
+        return b""
+    return header_text(header_names(schema, sink.escape_formulas), sink.separator).encode()
+
+
+def _check_header(sink: CsvSink, schema: Mapping[str, pl.DataType], head: bytes) -> None:
+    """Raise `SinkError` when the file, whose first bytes are `head`, has other columns."""
+    if not sink.header:
+        return
+    names = header_names(schema, sink.escape_formulas)
+    found = _first_record(head, sink.separator)
+    if found != names:
+        raise SinkError(
+            f"the file has other columns: its header is {sink.separator.join(found)!r}, "
+            f"the results have {sink.separator.join(names)!r}",
+            where=sink.url,
+            hint="write to a new file, or move the old one away",
+        )
+
+
+def _lines(sink: CsvSink, schema: Mapping[str, pl.DataType], frame: pl.DataFrame) -> bytes:
+    rows = conform(frame, schema, where=sink.url)
+    return csv_text(rows, sink.separator, sink.escape_formulas).encode()
 
 
 def _first_record(head: bytes, separator: str) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,17 +13,24 @@ import duckdb
 import polars as pl
 
 from riverrun.component import setting
-from riverrun.errors import ConfigError, MissingExtraError, SinkError
-from riverrun.sinks.append import make_parent
+from riverrun.errors import ConfigError, MissingExtraError, SinkError, SinkUnavailable
+from riverrun.ports import Remembered
 from riverrun.sinks.columns import check_types, conform
-from riverrun.sinks.failures import closed_error, sink_failures
+from riverrun.sinks.failures import sink_failures
+from riverrun.sinks.folders import make_parent
 from riverrun.sinks.mode import check_keys, check_mode
+from riverrun.sinks.tables import (
+    DELIVERED_TABLE,
+    DurableTableWriter,
+    TableWriter,
+    Token,
+    check_distinct_names,
+    quoted,
+)
 from riverrun.world import World
 
 #: The name under which frames are shown to DuckDB; rows never become text inside a statement.
 _ROWS = "__riverrun_rows"
-#: Rows are handed over in one statement when so many wait, or at a flush.
-_WAITING_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,77 +65,101 @@ class DuckdbSink:
     def url(self) -> str:
         return f"duckdb:{self.path}"
 
-    def open(self, world: World, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> DuckdbWriter:
+    @property
+    def place(self) -> str:
+        """The file and the table, for messages."""
+        return f"{self.url}, table {self.table!r}"
+
+    def open(self, world: World, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> TableWriter:
         """Connect, and make or check the table."""
+        used_keys = self._used_keys(schema, keys)
+        return TableWriter(self._connect(world, schema, used_keys), used_keys, where=self.place)
+
+    def open_durable(
+        self,
+        world: World,
+        schema: Mapping[str, pl.DataType],
+        keys: Sequence[str],
+        *,
+        stream: str,
+        mark: Remembered | None,
+    ) -> DurableTableWriter:
+        """Connect, make or check the table, and read what has been delivered."""
+        used_keys = self._used_keys(schema, keys)
+        table = self._connect(world, schema, used_keys)
+        return DurableTableWriter(table, used_keys, where=self.place, stream=stream, mark=mark)
+
+    def _used_keys(self, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> tuple[str, ...]:
+        return check_keys(keys, schema, where=self.url) if self.mode == "upsert" else ()
+
+    def _connect(self, world: World, schema: Mapping[str, pl.DataType], keys: tuple[str, ...]) -> DuckdbTable:
         if importlib.util.find_spec("pyarrow") is None:  # DuckDB reads Polars frames through it
             raise MissingExtraError("the sink 'duckdb'", "pyarrow", "duckdb")
         check_types(schema, where=self.url)
-        used_keys = check_keys(keys, schema, where=self.url) if self.mode == "upsert" else ()
         with sink_failures(self.url, self.path):
             make_parent(world.files, self.path)
-        return DuckdbWriter(self, world.files.absolute(self.path), schema, used_keys)
+        return DuckdbTable(self, world.files.absolute(self.path), schema, keys)
 
 
-class DuckdbWriter:
-    """A table that is being written."""
+class DuckdbTable:
+    """A table in a DuckDB file that is open: see `riverrun.sinks.tables.Table`."""
 
     def __init__(
         self, sink: DuckdbSink, path: str, schema: Mapping[str, pl.DataType], keys: tuple[str, ...]
     ) -> None:
-        self._where = f"{sink.url}, table {sink.table!r}"
+        self._where = sink.place
         self._schema = {name: _stored_type(dtype) for name, dtype in schema.items()}
         self._keys = keys
         self._table = quoted(sink.table)
-        self._waiting: list[pl.DataFrame] = []
-        self._waiting_rows = 0
-        _check_names(schema, where=self._where)
+        check_distinct_names(schema, "DuckDB", where=self._where)
         with _duckdb_failures(sink.url):
-            connection = duckdb.connect(path)
-        self._connection: duckdb.DuckDBPyConnection | None = connection
+            self._connection = duckdb.connect(path)
         try:
-            self._prepare(connection)
+            self._prepare()
         except BaseException:
-            self._disconnect()
+            self.close()
             raise
 
-    def write(self, frame: pl.DataFrame) -> None:
-        if self._connection is None:
-            raise closed_error(self._where)
-        if frame.height:
-            self._waiting.append(conform(frame, self._schema, where=self._where))
-            self._waiting_rows += frame.height
-        if self._waiting_rows >= _WAITING_ROWS:
-            self.flush()
+    def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return conform(frame, self._schema, where=self._where)
 
-    def flush(self) -> None:
-        """Commit everything that waits, in one transaction."""
-        if self._connection is None or not self._waiting:
-            return
-        rows = pl.concat(self._waiting)
-        if self._keys:
-            rows = rows.unique(subset=list(self._keys), keep="last", maintain_order=True)
-        connection = self._connection
-        with _duckdb_failures(self._where), _registered(connection, rows), _transaction(connection):
-            if self._keys:
-                self._forget_earlier(connection)
-            self._insert(connection)
-        self._waiting = []
-        self._waiting_rows = 0
+    def delivered(self, stream: str) -> int | None:
+        with _duckdb_failures(self._where):
+            self._connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {DELIVERED_TABLE} "
+                "(stream VARCHAR PRIMARY KEY, unit BIGINT NOT NULL)"
+            )
+            found = self._connection.execute(
+                f"SELECT unit FROM {DELIVERED_TABLE} WHERE stream = ?",  # noqa: S608 - a name of ours
+                [stream],
+            ).fetchone()
+        return None if found is None else int(found[0])
+
+    def store(self, rows: pl.DataFrame, token: Token | None) -> None:
+        shown = _registered(self._connection, rows) if rows.height else nullcontext()
+        with _duckdb_failures(self._where), shown, _transaction(self._connection):
+            if rows.height:
+                self._put_shown()
+            if token is not None:
+                self._connection.execute(
+                    f"INSERT OR REPLACE INTO {DELIVERED_TABLE} VALUES (?, ?)",  # noqa: S608 - a name of ours
+                    [token.stream, token.unit],
+                )
 
     def close(self) -> None:
-        if self._connection is None:
-            return
-        try:
-            self.flush()
-        finally:
-            self._disconnect()
+        self._connection.close()
 
-    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def _put_shown(self) -> None:
+        if self._keys:
+            self._forget_earlier()
+        self._connection.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {_ROWS}")  # noqa: S608 - quoted name
+
+    def _prepare(self) -> None:
         empty = pl.DataFrame(schema=self._schema)
-        with _duckdb_failures(self._where), _registered(connection, empty):
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {self._table} AS SELECT * FROM {_ROWS}")  # noqa: S608 - quoted name
-            wanted = _described(connection, _ROWS)
-            found = _described(connection, self._table)
+        with _duckdb_failures(self._where), _registered(self._connection, empty):
+            self._connection.execute(f"CREATE TABLE IF NOT EXISTS {self._table} AS SELECT * FROM {_ROWS}")  # noqa: S608 - quoted name
+            wanted = _described(self._connection, _ROWS)
+            found = _described(self._connection, self._table)
         difference = _difference(found, wanted)
         if difference:
             raise SinkError(
@@ -137,28 +168,11 @@ class DuckdbWriter:
                 hint='another table="...", or another file',
             )
 
-    def _forget_earlier(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def _forget_earlier(self) -> None:
         same = " AND ".join(f"new.{quoted(key)} IS NOT DISTINCT FROM old.{quoted(key)}" for key in self._keys)
-        connection.execute(
+        self._connection.execute(
             f"DELETE FROM {self._table} AS old WHERE EXISTS (SELECT 1 FROM {_ROWS} AS new WHERE {same})"  # noqa: S608 - quoted names
         )
-
-    def _insert(self, connection: duckdb.DuckDBPyConnection) -> None:
-        connection.execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {_ROWS}")  # noqa: S608 - quoted name
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-
-def quoted(name: str) -> str:
-    """A name as SQL has it, whatever characters are in it.
-
-    >>> quoted('a"; DROP TABLE b')
-    '"a""; DROP TABLE b"'
-    """
-    return '"' + name.replace('"', '""') + '"'
 
 
 @contextmanager
@@ -189,46 +203,56 @@ def _duckdb_failures(where: str) -> Iterator[None]:
     except duckdb.Error as error:
         text = str(error)
         lowered = text.lower()
-        for sign, (problem, hint) in _KNOWN_FAILURES.items():
+        for sign, (kind, problem, hint) in _KNOWN_FAILURES.items():
             if sign in lowered:
-                raise SinkError(problem + _holder(text), where=where, hint=hint) from error
+                raise kind(problem + _holder(text), where=where, hint=hint) from error
         raise SinkError(text.split("\n")[0], where=where) from error
 
 
-#: What DuckDB says (in lower case), and how we say it.
-_KNOWN_FAILURES: Mapping[str, tuple[str, str | None]] = {
+#: What DuckDB says (in lower case), whether it may pass, and how we say it.
+_KNOWN_FAILURES: Mapping[str, tuple[type[SinkError], str, str | None]] = {
     "could not set lock": (
+        SinkUnavailable,
         "the database is locked by another process",
         "close the program that has it open, or write to another file",
     ),
     "different configuration": (
+        SinkError,
         "this process has the database open already, with other settings",
         "close that connection, or open it without read_only and config",
     ),
+    "conflict on": (
+        SinkUnavailable,
+        "another connection has changed the same rows at the same time",
+        "let one program at a time write to this table",
+    ),
+    "no space left": (
+        SinkUnavailable,
+        "no space left for the database",
+        "free some space, or write to another disk",
+    ),
+    "database has been invalidated": (
+        SinkUnavailable,
+        "DuckDB has given the database up after an earlier error",
+        "it has to be opened again",
+    ),
     "permission denied": (
+        SinkError,
         "no permission to write the database",
         "make it writable for this user, or write somewhere else",
     ),
-    "not a valid duckdb database": ("the file exists, but is not a DuckDB database", "name another file"),
-    "is a directory": ("this is a folder, a file was expected", "name a file inside it"),
+    "not a valid duckdb database": (
+        SinkError,
+        "the file exists, but is not a DuckDB database",
+        "name another file",
+    ),
+    "is a directory": (SinkError, "this is a folder, a file was expected", "name a file inside it"),
 }
 
 
 def _holder(text: str) -> str:
     process = re.search(r"\(PID \d+\)", text)
     return f" {process[0]}" if process else ""
-
-
-def _check_names(names: Iterable[str], *, where: str) -> None:
-    seen: dict[str, str] = {}
-    for name in names:
-        earlier = seen.setdefault(name.lower(), name)
-        if earlier != name:
-            raise SinkError(
-                f"DuckDB cannot tell the columns {earlier!r} and {name!r} apart: they differ by case only",
-                where=where,
-                hint=f"rename one of them with .rename({{{name!r}: ...}})",
-            )
 
 
 def _described(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:

@@ -10,9 +10,11 @@ import polars as pl
 
 from riverrun.component import setting
 from riverrun.errors import ConfigError
+from riverrun.ports import Remembered
 from riverrun.sinks.append import AppendedFile
 from riverrun.sinks.cells import check_nested_bytes, plain_cells
 from riverrun.sinks.columns import check_types, conform
+from riverrun.sinks.committed import CommittedFile, DurableLines
 from riverrun.sinks.mode import check_mode
 from riverrun.world import World
 
@@ -47,19 +49,32 @@ class JsonlSink:
         """Open the file at its end; `keys` are not used."""
         return JsonlWriter(self, world, schema)
 
+    def open_durable(
+        self,
+        world: World,
+        schema: Mapping[str, pl.DataType],
+        keys: Sequence[str],  # noqa: ARG002 - as ports.DurableSink says
+        *,
+        stream: str,  # noqa: ARG002 - the mark is kept with the state, nothing in the file tells streams apart
+        mark: Remembered | None,
+    ) -> DurableLines:
+        """Cut the file to what `mark` knows of; `keys` and `stream` are not used."""
+        _check_schema(self, schema)
+        file = CommittedFile(world.files, self.path, where=self.url, beginning=b"", mark=mark)
+        return DurableLines(file, lambda frame: _lines(self, schema, frame))
+
 
 class JsonlWriter:
     """A file of JSON lines that is open."""
 
     def __init__(self, sink: JsonlSink, world: World, schema: Mapping[str, pl.DataType]) -> None:
-        check_types(schema, where=sink.url)
-        check_nested_bytes(schema, where=sink.url)
-        self._where = sink.url
+        _check_schema(sink, schema)
+        self._sink = sink
         self._schema = dict(schema)
         self._file = AppendedFile(world.files, sink.path, where=sink.url)
 
     def write(self, frame: pl.DataFrame) -> None:
-        self._file.write(jsonl_text(conform(frame, self._schema, where=self._where)).encode())
+        self._file.write(_lines(self._sink, self._schema, frame))
 
     def flush(self) -> None:
         """Nothing to do: every `write` is visible at once."""
@@ -75,3 +90,12 @@ def jsonl_text(frame: pl.DataFrame) -> str:
     '{"key":"a","mean":null}\\n'
     """
     return plain_cells(frame).write_ndjson() if frame.height else ""
+
+
+def _check_schema(sink: JsonlSink, schema: Mapping[str, pl.DataType]) -> None:
+    check_types(schema, where=sink.url)
+    check_nested_bytes(schema, where=sink.url)
+
+
+def _lines(sink: JsonlSink, schema: Mapping[str, pl.DataType], frame: pl.DataFrame) -> bytes:
+    return jsonl_text(conform(frame, schema, where=sink.url)).encode()

@@ -42,6 +42,10 @@ class SimulatedFile:
         self._content.data += data
         self._content.modified_us = self._clock.now_us()
 
+    def truncate(self, size: int) -> None:
+        del self._content.data[size:]
+        self._content.modified_us = self._clock.now_us()
+
     def sync(self) -> None:
         self._content.synced_bytes = len(self._content.data)
 
@@ -137,6 +141,9 @@ class SimulatedFiles:
 
     def make_dirs(self, path: str) -> None:
         self._folders.add(path)
+
+    def sync_folder(self, path: str) -> None:
+        """Nothing to do: names in memory do not get lost."""
 
     def _existing(self, path: str) -> _Content:
         if path not in self._contents:
