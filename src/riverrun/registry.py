@@ -61,6 +61,7 @@ SINKS: Mapping[str, Entry] = {
     "jsonl": Entry("riverrun.sinks.jsonl:JsonlSink", "append to a file of JSON lines"),
     "parquet": Entry("riverrun.sinks.parquet:ParquetSink", "a folder of Parquet files"),
     "duckdb": Entry("riverrun.sinks.duckdb:DuckdbSink", "a table in a DuckDB file", "duckdb", "duckdb"),
+    "sqlite": Entry("riverrun.sinks.sqlite:SqliteSink", "a table in a SQLite file"),
     "stdout": Entry("riverrun.sinks.stdout:StdoutSink", "print as a table, CSV or JSON lines"),
     "memory": Entry("riverrun.sinks.memory:MemorySink", "keep in memory, for notebooks and tests"),
 }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from riverrun.sinks.duckdb import DuckdbSink
 from riverrun.sinks.jsonl import JsonlSink
 from riverrun.sinks.memory import MemorySink
 from riverrun.sinks.parquet import ParquetSink
+from riverrun.sinks.sqlite import SqliteSink
 from riverrun.sinks.stdout import StdoutSink
 
 Schema = Mapping[str, pl.DataType]
@@ -29,7 +32,8 @@ Read = Callable[[Sink, Schema], pl.DataFrame]
 class Harness:
     """One sink under test.
 
-    `loses` names what the system cannot hold, as its documentation says: ``"non-finite"`` (null instead).
+    `loses` names what the system cannot hold, as its documentation says: ``"non-finite"`` (null instead),
+    ``"nan"`` (likewise, while infinities stay).
     """
 
     name: str
@@ -105,6 +109,33 @@ def _read_duckdb(sink: Sink, schema: Schema) -> pl.DataFrame:
     return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 
 
+def _read_sqlite(sink: Sink, schema: Schema) -> pl.DataFrame:
+    assert isinstance(sink, SqliteSink)
+    quoted = sink.table.replace('"', '""')
+    with closing(sqlite3.connect(sink.path)) as connection:
+        rows = connection.execute(f'SELECT * FROM "{quoted}"').fetchall()
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pl.DataFrame(
+        [
+            _from_sqlite(name, list(values), dtype)
+            for (name, dtype), values in zip(schema.items(), columns, strict=True)
+        ]
+    )
+
+
+def _from_sqlite(name: str, values: list[Any], dtype: pl.DataType) -> pl.Series:
+    if isinstance(dtype, pl.Boolean):
+        return pl.Series(name, [None if value is None else bool(value) for value in values], dtype=dtype)
+    if isinstance(dtype, pl.Datetime):
+        texts = [None if value is None else value.replace(" ", "T") + "Z" for value in values]
+        return _from_json(name, texts, dtype)
+    if dtype.is_nested():
+        return _from_json(name, [None if value is None else json.loads(value) for value in values], dtype)
+    if isinstance(dtype, pl.Binary):
+        return pl.Series(name, values, dtype=dtype)
+    return _from_json(name, values, dtype)
+
+
 def _read_memory(sink: Sink, schema: Schema) -> pl.DataFrame:
     assert isinstance(sink, MemorySink)
     return sink.rows()
@@ -121,6 +152,8 @@ def harnesses(folder: Path, captured: Callable[[], str]) -> dict[str, Harness]:
         Harness("parquet, small files", ParquetSink(f"{path}/small", rows_per_file=2), _read_parquet),
         Harness("duckdb", DuckdbSink(f"{path}/a.duckdb", table='odd "name"; --'), _read_duckdb),
         Harness("duckdb, upsert", DuckdbSink(f"{path}/b.duckdb", mode="upsert"), _read_duckdb),
+        Harness("sqlite", SqliteSink(f"{path}/a.db", table='odd "name"; --'), _read_sqlite, frozenset({"nan"})),
+        Harness("sqlite, upsert", SqliteSink(f"{path}/b.db", mode="upsert"), _read_sqlite, frozenset({"nan"})),
         Harness("memory", MemorySink(), _read_memory),
         Harness("memory, upsert", MemorySink(mode="upsert"), _read_memory),
         Harness(

@@ -170,7 +170,7 @@ def test_no_upsert():
         CsvSink("a.csv", mode="upsert")
     assert str(caught.value) == (
         "csv:a.csv: this sink can only append, it cannot replace what it has written\n"
-        '  try: mode="append", or a sink that can upsert: duckdb, memory'
+        '  try: mode="append", or a sink that can upsert: duckdb, memory, sqlite'
     )
 
 

@@ -18,6 +18,7 @@ from riverrun.sinks.memory import MemorySink
 from riverrun.sinks.mode import UPSERT_SINKS
 from riverrun.sinks.parquet import ParquetSink
 from riverrun.sinks.parse import EXTENSIONS, sink_of
+from riverrun.sinks.sqlite import SqliteSink
 from riverrun.sinks.stdout import StdoutSink
 
 
@@ -29,6 +30,9 @@ from riverrun.sinks.stdout import StdoutSink
         ("jsonl:/var/out", JsonlSink("/var/out")),
         ("parquet:dir/", ParquetSink("dir/")),
         ("duckdb:stats.duckdb", DuckdbSink("stats.duckdb")),
+        ("sqlite:stats.db", SqliteSink("stats.db")),
+        ("out/stats.db", SqliteSink("out/stats.db")),
+        ("stats.sqlite3", SqliteSink("stats.sqlite3")),
         ("stdout:", StdoutSink()),
         ("out.csv", CsvSink("out.csv")),
         ("out.TSV", CsvSink("out.TSV", separator="\t")),
@@ -59,7 +63,12 @@ def test_a_sink_is_given_back():
 @pytest.mark.parametrize(
     ("target", "options", "first", "hint"),
     [
-        ("kafka://a/b", {}, "there is no sink 'kafka'", "one of: csv, duckdb, jsonl, memory, parquet, stdout"),
+        (
+            "kafka://a/b",
+            {},
+            "there is no sink 'kafka'",
+            "one of: csv, duckdb, jsonl, memory, parquet, sqlite, stdout",
+        ),
         ("jsnl:a", {}, "there is no sink 'jsnl'", "did you mean 'jsonl'?"),
         ("csv:a", {"seperator": ";"}, "csv:a: there is no option 'seperator'", "did you mean 'separator'?"),
         ("memory:", {"_kept": 1}, "memory:: there is no option '_kept'", "one of: max_rows, mode"),

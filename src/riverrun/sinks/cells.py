@@ -59,8 +59,8 @@ def is_text(dtype: pl.DataType) -> bool:
     return isinstance(dtype, (pl.String, pl.Categorical, pl.Enum))
 
 
-def instant_text(column: pl.Expr, dtype: pl.Datetime, layout: str) -> pl.Expr:
-    """Instants as text, those with a zone in UTC with ``Z``; outside the years 1 to 9999 as a plain number.
+def instant_text(column: pl.Expr, dtype: pl.Datetime, layout: str, *, utc: str = "Z") -> pl.Expr:
+    """Instants as text, those with a zone in UTC with `utc` behind; outside the years 1 to 9999 as a number.
 
     Polars panics when it is to write an instant that has no calendar date.
     """
@@ -71,7 +71,7 @@ def instant_text(column: pl.Expr, dtype: pl.Datetime, layout: str) -> pl.Expr:
     )
     instant: pl.Expr = pl.when(in_calendar).then(column)
     if dtype.time_zone is not None:
-        instant, layout = instant.dt.convert_time_zone("UTC"), layout + "Z"
+        instant, layout = instant.dt.convert_time_zone("UTC"), layout + utc
     return pl.coalesce(instant.dt.strftime(layout), number.cast(pl.String))
 
 

@@ -12,7 +12,7 @@ from riverrun.errors import ConfigError, did_you_mean
 Mode = Literal["append", "upsert"]
 
 #: The sinks that can replace an earlier revision of a result.
-UPSERT_SINKS = ("duckdb", "memory")
+UPSERT_SINKS = ("duckdb", "memory", "sqlite")
 
 
 def check_mode(mode: str, *, where: str, upsert: bool) -> None:

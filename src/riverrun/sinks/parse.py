@@ -22,6 +22,9 @@ EXTENSIONS: dict[str, str] = {
     ".parquet": "parquet",
     ".duckdb": "duckdb",
     ".ddb": "duckdb",
+    ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
+    ".db": "sqlite",
 }
 
 #: Sinks that write to no path.
@@ -36,8 +39,9 @@ def sink_of(target: str | PathLike[str] | Sink, **options: Any) -> Sink:
 
     Parameters
     ----------
-    target : ``"csv:PATH"``, ``"jsonl:PATH"``, ``"parquet:FOLDER"``, ``"duckdb:PATH"``, ``"stdout:"``,
-        ``"memory:"``, a plain path with a telling extension, or a sink, which is given back as it is.
+    target : ``"csv:PATH"``, ``"jsonl:PATH"``, ``"parquet:FOLDER"``, ``"duckdb:PATH"``, ``"sqlite:PATH"``,
+        ``"stdout:"``, ``"memory:"``, a plain path with a telling extension, or a sink, which is given back
+        as it is.
     options : the settings of that sink, as ``table="per_symbol"``.
 
     Raises `ConfigError` for an unknown sink, extension or option, and `MissingExtraError` when its package

@@ -1,0 +1,286 @@
+"""Results as a table in a SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from riverrun.component import setting
+from riverrun.errors import ConfigError, SinkError, SinkUnavailable
+from riverrun.ports import Remembered
+from riverrun.sinks.cells import check_nested_bytes
+from riverrun.sinks.columns import check_types, conform
+from riverrun.sinks.failures import sink_failures
+from riverrun.sinks.folders import make_parent
+from riverrun.sinks.mode import check_keys, check_mode
+from riverrun.sinks.sqlite_cells import fits, sqlite_rows, storage_class
+from riverrun.sinks.tables import (
+    DELIVERED_TABLE,
+    DurableTableWriter,
+    TableWriter,
+    Token,
+    check_distinct_names,
+    quoted,
+)
+from riverrun.world import World
+
+_BUSY_TIMEOUT_MAX_S = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteSink:
+    """Write results to a table in a SQLite file; the table is made when it does not exist.
+
+    With ``mode="upsert"`` a result replaces the earlier one with the same keys and window, in one
+    transaction; null keys are equal to each other, and an index over them is made. Rows become visible at a
+    flush. Other programs may read the file all the time (it is put into WAL mode), and write to it between
+    our transactions; for longer than `busy_timeout_s` nobody is waited for.
+
+    Integers and booleans become ``INTEGER`` (a `SinkError` beyond 64 bits with a sign), floats ``REAL``, bytes
+    ``BLOB``, all else ``TEXT``: instants as SQLite's own date functions write them, in UTC, to the
+    microsecond (``2024-01-01 09:30:00.000000``), so that they sort and compare as text; decimals digit by
+    digit, durations in ISO 8601, nested values as JSON. SQLite has no NaN: it becomes null; infinities stay.
+    A text with a NUL character is kept whole, but SQLite's text functions and its shell stop there.
+
+    Folders on the way are made. Opening raises `SinkError` when the table has other columns, or the file
+    is damaged or may not be written, and `SinkUnavailable` while it is locked.
+
+    >>> SqliteSink("stats.db", table="per_symbol").url
+    'sqlite:stats.db'
+    """
+
+    path: str = setting(help="the database file", example="stats.db")
+    table: str = setting("results", help="the table", example="per_symbol")
+    mode: Literal["append", "upsert"] = setting(
+        "append", help='"append" adds every revision, "upsert" replaces by keys and window'
+    )
+    busy_timeout_s: float = setting(5.0, help="how long to wait while another program writes", example="30")
+
+    def __post_init__(self) -> None:
+        check_mode(self.mode, where=self.url, upsert=True)
+        if not 0 <= self.busy_timeout_s <= _BUSY_TIMEOUT_MAX_S:
+            raise ConfigError(
+                f"busy_timeout_s must be from 0 to {_BUSY_TIMEOUT_MAX_S}, got {self.busy_timeout_s}",
+                where=self.url,
+            )
+        if not self.path:
+            raise ConfigError("the name of the file is missing", where="sqlite:", hint="sqlite:stats.db")
+        if self.path == ":memory:":
+            raise ConfigError(
+                "a database in memory would be gone at the end", where=self.url, hint='"memory:", or a file'
+            )
+        if not self.table or "\0" in self.table or self.table.lower().startswith("sqlite_"):
+            raise ConfigError(f"not a name of a table: {self.table!r}", where=self.url)
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:{self.path}"
+
+    @property
+    def place(self) -> str:
+        """The file and the table, for messages."""
+        return f"{self.url}, table {self.table!r}"
+
+    def open(self, world: World, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> TableWriter:
+        """Connect, and make or check the table."""
+        used_keys = self._used_keys(schema, keys)
+        # What is lost in a power cut is not more than the rows since: without state= they are gone anyway.
+        table = self._connect(world, schema, used_keys, synchronous="NORMAL")
+        return TableWriter(table, used_keys, where=self.place)
+
+    def open_durable(
+        self,
+        world: World,
+        schema: Mapping[str, pl.DataType],
+        keys: Sequence[str],
+        *,
+        stream: str,
+        mark: Remembered | None,
+    ) -> DurableTableWriter:
+        """Connect, make or check the table, and read what has been delivered."""
+        used_keys = self._used_keys(schema, keys)
+        table = self._connect(world, schema, used_keys, synchronous="FULL")
+        return DurableTableWriter(table, used_keys, where=self.place, stream=stream, mark=mark)
+
+    def _used_keys(self, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> tuple[str, ...]:
+        return check_keys(keys, schema, where=self.url) if self.mode == "upsert" else ()
+
+    def _connect(
+        self, world: World, schema: Mapping[str, pl.DataType], keys: tuple[str, ...], *, synchronous: str
+    ) -> SqliteTable:
+        check_types(schema, where=self.url)
+        check_nested_bytes(schema, where=self.url)
+        with sink_failures(self.url, self.path):
+            make_parent(world.files, self.path)
+        return SqliteTable(self, world.files.absolute(self.path), schema, keys, synchronous)
+
+
+class SqliteTable:
+    """A table in a SQLite file that is open: see `riverrun.sinks.tables.Table`."""
+
+    def __init__(
+        self,
+        sink: SqliteSink,
+        path: str,
+        schema: Mapping[str, pl.DataType],
+        keys: tuple[str, ...],
+        synchronous: str,
+    ) -> None:
+        self._where = sink.place
+        self._schema = dict(schema)
+        self._keys = keys
+        self._table = quoted(sink.table)
+        check_distinct_names(schema, "SQLite", where=self._where)
+        with _sqlite_failures(sink.url):
+            self._connection = sqlite3.connect(
+                path,
+                timeout=sink.busy_timeout_s,
+                isolation_level=None,  # transactions begin and end where we say
+                check_same_thread=False,  # it is opened in one thread and used in another, never in two at once
+            )
+        try:
+            self._prepare(sink, synchronous)
+        except BaseException:
+            self.close()
+            raise
+
+    def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return conform(frame, self._schema, where=self._where)
+
+    def delivered(self, stream: str) -> int | None:
+        with _sqlite_failures(self._where):
+            self._execute(
+                f"CREATE TABLE IF NOT EXISTS {DELIVERED_TABLE} (stream TEXT PRIMARY KEY, unit BIGINT NOT NULL)"
+            )
+            found = self._execute(
+                f"SELECT unit FROM {DELIVERED_TABLE} WHERE stream = ?",  # noqa: S608 - a name of ours
+                (stream,),
+            ).fetchone()
+        return None if found is None else int(found[0])
+
+    def store(self, rows: pl.DataFrame, token: Token | None) -> None:
+        values = sqlite_rows(rows, where=self._where) if rows.height else []
+        with _sqlite_failures(self._where), self._transaction():
+            if self._keys:
+                self._forget_earlier(rows, values)
+            self._connection.executemany(self._insertion, values)
+            if token is not None:
+                self._execute(
+                    f"INSERT OR REPLACE INTO {DELIVERED_TABLE} VALUES (?, ?)",  # noqa: S608 - a name of ours
+                    (token.stream, token.unit),
+                )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @property
+    def _insertion(self) -> str:
+        names = ", ".join(map(quoted, self._schema))
+        places = ", ".join("?" * len(self._schema))
+        return f"INSERT INTO {self._table} ({names}) VALUES ({places})"  # noqa: S608 - quoted names
+
+    def _forget_earlier(self, rows: pl.DataFrame, values: Sequence[tuple[Any, ...]]) -> None:
+        same = " AND ".join(f"{quoted(key)} IS ?" for key in self._keys)
+        at = [rows.columns.index(key) for key in self._keys]
+        self._connection.executemany(
+            f"DELETE FROM {self._table} WHERE {same}",  # noqa: S608 - quoted names
+            ([row[position] for position in at] for row in values),
+        )
+
+    def _prepare(self, sink: SqliteSink, synchronous: str) -> None:
+        with _sqlite_failures(self._where):
+            # Where the file system cannot do it, SQLite stays with its rollback journal, which is as safe.
+            self._execute("PRAGMA journal_mode = WAL")
+            self._execute(f"PRAGMA synchronous = {synchronous}")
+            columns = [f"{quoted(name)} {storage_class(dtype)}" for name, dtype in self._schema.items()]
+            self._execute(f"CREATE TABLE IF NOT EXISTS {self._table} ({', '.join(columns)})")
+            found = self._execute(f"PRAGMA table_info({self._table})").fetchall()
+        self._check_columns({str(name): str(declared) for _, name, declared, *_ in found})
+        if self._keys:
+            index = quoted(f"__riverrun_keys_{sink.table}")
+            names = ", ".join(map(quoted, self._keys))
+            with _sqlite_failures(self._where):
+                self._execute(f"CREATE INDEX IF NOT EXISTS {index} ON {self._table} ({names})")
+
+    def _check_columns(self, declared: Mapping[str, str]) -> None:
+        have = {name.lower(): kind for name, kind in declared.items()}
+        need = {name.lower() for name in self._schema}
+        problems = [f"{name!r} is missing in the table" for name in self._schema if name.lower() not in have]
+        problems += [f"{name!r} is only in the table" for name in declared if name.lower() not in need]
+        problems += [
+            f"{name!r} is {have[name.lower()]} in the table, and {dtype} would not stay as it is there"
+            for name, dtype in self._schema.items()
+            if name.lower() in have and not fits(dtype, have[name.lower()])
+        ]
+        if problems:
+            raise SinkError(
+                f"the table has other columns than the results: {'; '.join(problems)}",
+                where=self._where,
+                hint='another table="...", or another file',
+            )
+
+    def _execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._connection.execute(statement, values)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._execute("BEGIN IMMEDIATE")  # the lock is waited for here, and nowhere in the middle
+        try:
+            yield
+            self._execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # some errors have rolled back by themselves
+                self._execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def _sqlite_failures(where: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.ProgrammingError as error:
+        raise SinkError(str(error), where=where) from error
+    except sqlite3.Error as error:
+        # The lower eight bits are the kind, the others say more.
+        known = _KNOWN_FAILURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        if known is None:
+            raise SinkError(str(error), where=where) from error
+        kind, problem, hint = known
+        raise kind(problem, where=where, hint=hint) from error
+
+
+_NOT_WRITABLE = "make the file and its folder writable for this user, or write somewhere else"
+
+#: The code that SQLite gives, whether the trouble may pass, and how we say it.
+_KNOWN_FAILURES: Mapping[int, tuple[type[SinkError], str, str]] = {
+    sqlite3.SQLITE_BUSY: (
+        SinkUnavailable,
+        "the database is locked by another connection",
+        "let the other program end its transaction, or set a larger busy_timeout_s",
+    ),
+    sqlite3.SQLITE_LOCKED: (
+        SinkUnavailable,
+        "the table is locked by another connection",
+        "let the other program end its transaction",
+    ),
+    sqlite3.SQLITE_FULL: (
+        SinkUnavailable,
+        "no space left for the database",
+        "free some space, or write to another disk",
+    ),
+    sqlite3.SQLITE_NOMEM: (SinkUnavailable, "SQLite got no memory", "free some memory"),
+    sqlite3.SQLITE_READONLY: (SinkError, "no permission to write the database", _NOT_WRITABLE),
+    sqlite3.SQLITE_PERM: (SinkError, "no permission to write the database", _NOT_WRITABLE),
+    sqlite3.SQLITE_CANTOPEN: (SinkError, "the database cannot be opened", _NOT_WRITABLE),
+    sqlite3.SQLITE_NOTADB: (SinkError, "the file exists, but is not a SQLite database", "name another file"),
+    sqlite3.SQLITE_CORRUPT: (
+        SinkError,
+        "the database is damaged",
+        "bring back a good copy; `sqlite3 FILE .recover` may save what is in it",
+    ),
+}
