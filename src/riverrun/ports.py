@@ -310,13 +310,18 @@ class DurableWriter(Protocol):
 
     A *unit* is all rows that one step of the engine put out for one output. Units have growing numbers. A
     unit that was handed over once has the same rows when it is handed over again after a crash.
+
+    What raises `SinkError` in `write` or `commit` is over: the runtime closes it and, after a
+    `SinkUnavailable`, opens another one a little later, with the last mark it has, and hands over again all
+    units after its `delivered`.
     """
 
     @property
     def delivered(self) -> int:
         """All units up to this number are in the target for certain, as found when it was opened.
 
-        They are never handed over again; all later ones are. −1: none.
+        They are never handed over again; all later ones are. −1: none. A target that keeps tokens may know of
+        more than the mark did.
         """
         ...
 
@@ -355,11 +360,29 @@ class DurableSink(Sink, Protocol):
     ) -> DurableWriter:
         """Prepare the target, and go back to the last commit that it, or `mark`, knows of.
 
+        The runtime commits a new writer, and keeps the mark, before it hands over the first unit: else a crash
+        soon after the first start would leave rows that nobody can tell from somebody else's.
+
         Parameters
         ----------
         stream : names these units among all that may write to this target: an id of the state folder and the
             name of the output. Tokens inside the target are kept under it.
         mark : what the last `commit` that is known returned; ``None`` at the first start, when rows that are
-            in the target already are somebody else's and stay.
+            in the target already are somebody else's and stay. A crash may have come between a commit and
+            the note of it, so the target may be further than the mark, and never less far: that raises
+            `SinkError`.
         """
         ...
+
+
+Guarantee = Literal["exactly once", "at least once"]
+
+
+def guarantee_of(sink: Sink) -> Guarantee:
+    """How often each result is in the target after crashes, in a run with ``state=``.
+
+    >>> from riverrun.sinks.parse import sink_of
+    >>> guarantee_of(sink_of("sqlite:stats.db")), guarantee_of(sink_of("stdout:"))
+    ('exactly once', 'at least once')
+    """
+    return "exactly once" if callable(getattr(sink, "open_durable", None)) else "at least once"

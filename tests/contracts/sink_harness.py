@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from riverrun.ports import Sink
+from riverrun.ports import DurableSink, Sink
 from riverrun.sinks.csv import CsvSink
 from riverrun.sinks.duckdb import DuckdbSink
 from riverrun.sinks.jsonl import JsonlSink
@@ -139,6 +139,40 @@ def _from_sqlite(name: str, values: list[Any], dtype: pl.DataType) -> pl.Series:
 def _read_memory(sink: Sink, schema: Schema) -> pl.DataFrame:
     assert isinstance(sink, MemorySink)
     return sink.rows()
+
+
+@dataclass(frozen=True)
+class DurableHarness:
+    """One kind of exactly-once sink: a new target for each number, and how to read it."""
+
+    name: str
+    sink: Callable[[Path, int], DurableSink]
+    read: Read
+    upsert: bool = False
+
+
+DURABLE = (
+    DurableHarness("csv", lambda folder, n: CsvSink(f"{folder}/{n}.csv", escape_formulas=False), _read_csv),
+    DurableHarness("jsonl", lambda folder, n: JsonlSink(f"{folder}/{n}.jsonl"), _read_jsonl),
+    DurableHarness("parquet", lambda folder, n: ParquetSink(f"{folder}/{n}"), _read_parquet),
+    DurableHarness(
+        "parquet, small files", lambda folder, n: ParquetSink(f"{folder}/{n}", rows_per_file=5), _read_parquet
+    ),
+    DurableHarness("duckdb", lambda folder, n: DuckdbSink(f"{folder}/{n}.duckdb"), _read_duckdb),
+    DurableHarness(
+        "duckdb, upsert",
+        lambda folder, n: DuckdbSink(f"{folder}/{n}.duckdb", mode="upsert"),
+        _read_duckdb,
+        upsert=True,
+    ),
+    DurableHarness("sqlite", lambda folder, n: SqliteSink(f"{folder}/{n}.db"), _read_sqlite),
+    DurableHarness(
+        "sqlite, upsert",
+        lambda folder, n: SqliteSink(f"{folder}/{n}.db", mode="upsert"),
+        _read_sqlite,
+        upsert=True,
+    ),
+)
 
 
 def harnesses(folder: Path, captured: Callable[[], str]) -> dict[str, Harness]:

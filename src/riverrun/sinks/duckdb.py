@@ -129,11 +129,14 @@ class DuckdbTable:
                 f"CREATE TABLE IF NOT EXISTS {DELIVERED_TABLE} "
                 "(stream VARCHAR PRIMARY KEY, unit BIGINT NOT NULL)"
             )
+            # A commit of a killed process may be in the memory of the system only: put all of them on the disk.
+            with suppress(duckdb.TransactionException):  # others of this process are in the middle of something
+                self._connection.execute("CHECKPOINT")
             found = self._connection.execute(
                 f"SELECT unit FROM {DELIVERED_TABLE} WHERE stream = ?",  # noqa: S608 - a name of ours
                 [stream],
-            ).fetchone()
-        return None if found is None else int(found[0])
+            ).fetchall()
+        return int(found[0][0]) if found else None
 
     def store(self, rows: pl.DataFrame, token: Token | None) -> None:
         shown = _registered(self._connection, rows) if rows.height else nullcontext()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import io
-import posixpath
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,13 +9,14 @@ from typing import Literal
 import polars as pl
 
 from riverrun.component import setting
-from riverrun.errors import ConfigError, SinkError
+from riverrun.errors import ConfigError
+from riverrun.ports import Remembered
 from riverrun.sinks.columns import check_types, conform
-from riverrun.sinks.failures import closed_error, sink_failures
+from riverrun.sinks.failures import closed_error
 from riverrun.sinks.mode import check_mode
+from riverrun.sinks.parquet_durable import DurableParquetWriter
+from riverrun.sinks.parquet_parts import PartFolder
 from riverrun.world import Files, World
-
-_PART = re.compile(r"part-(\d{6,})\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +52,39 @@ class ParquetSink:
 
     def open(self, world: World, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> ParquetWriter:  # noqa: ARG002 - as ports.Sink says
         """Make the folder and begin behind its newest file; `keys` are not used."""
+        check_types(schema, where=self.url)
         return ParquetWriter(self, world.files, schema)
+
+    def open_durable(
+        self,
+        world: World,
+        schema: Mapping[str, pl.DataType],
+        keys: Sequence[str],  # noqa: ARG002 - as ports.DurableSink says
+        *,
+        stream: str,
+        mark: Remembered | None,
+    ) -> DurableParquetWriter:
+        """Make the folder, undo what is not whole, and go on in the newest file; `keys` are not used."""
+        check_types(schema, where=self.url)
+        folder = PartFolder(world.files, self.path, schema, where=self.url)
+        return DurableParquetWriter(
+            folder, schema, rows_per_file=self.rows_per_file, where=self.url, stream=stream, mark=mark
+        )
 
 
 class ParquetWriter:
     """A folder of Parquet files that is being written."""
 
     def __init__(self, sink: ParquetSink, files: Files, schema: Mapping[str, pl.DataType]) -> None:
-        check_types(schema, where=sink.url)
         self._sink = sink
-        self._files = files
         self._schema = dict(schema)
         self._pending: list[pl.DataFrame] = []
         self._rows = 0
         self._changed = False
         self._open = True
-        with sink_failures(sink.url, sink.path):
-            self._number = self._prepare()
+        self._folder = PartFolder(files, sink.path, schema, where=sink.url)
+        numbers = self._folder.prepare()
+        self._number = numbers[-1] + 1 if numbers else 0
 
     def write(self, frame: pl.DataFrame) -> None:
         if not self._open:
@@ -98,38 +111,6 @@ class ParquetWriter:
             self._changed = True  # an empty file shows readers the columns of a run without results
         self.flush()
 
-    def _prepare(self) -> int:
-        self._make_folder()
-        for left_over in self._files.glob(self._pattern(".part-*.tmp")):
-            self._files.remove(left_over)
-        parts = _parts(self._files.glob(self._pattern("part-*.parquet")))
-        if not parts:
-            return 0
-        newest = max(parts)
-        self._check_columns(parts[newest])
-        return newest + 1
-
-    def _make_folder(self) -> None:
-        status = self._files.status(self._sink.path)
-        if status is None:
-            self._files.make_dirs(self._sink.path)
-        elif not status.is_dir:
-            raise SinkError(
-                f"{self._sink.path!r} is a file, a folder was expected",
-                where=self._sink.url,
-                hint="results become a folder of files: name a new folder",
-            )
-
-    def _check_columns(self, path: str) -> None:
-        found = _read_schema(self._files, path, where=self._sink.url)
-        if found != self._schema:
-            raise SinkError(
-                f"the folder has other columns: {path!r} has {_columns(found)}; "
-                f"the results have {_columns(self._schema)}",
-                where=self._sink.url,
-                hint="write to a new folder",
-            )
-
     def _add(self, frame: pl.DataFrame) -> None:
         self._pending.append(frame)
         self._rows += frame.height
@@ -137,53 +118,12 @@ class ParquetWriter:
 
     def _publish(self) -> None:
         whole = pl.concat(self._pending) if self._pending else pl.DataFrame(schema=self._schema)
-        buffer = io.BytesIO()
-        whole.write_parquet(buffer)
-        name = f"part-{self._number:06d}"
-        target = posixpath.join(self._sink.path, f"{name}.parquet")
-        with sink_failures(self._sink.url, target):
-            self._replace(posixpath.join(self._sink.path, f".{name}.tmp"), target, buffer.getvalue())
+        self._folder.publish(self._number, whole)
         self._pending = [whole]
         self._changed = False
-
-    def _replace(self, aside: str, target: str, data: bytes) -> None:
-        file = self._files.open_write(aside, append=False)
-        try:
-            file.write(data)
-            file.sync()  # else a power cut could leave the new name with an empty file behind it
-        finally:
-            file.close()
-        self._files.replace(aside, target)
 
     def _begin_next(self) -> None:
         self._number += 1
         self._pending = []
         self._rows = 0
         self._changed = False
-
-    def _pattern(self, name: str) -> str:
-        return posixpath.join(glob.escape(self._sink.path), name)
-
-
-def _parts(paths: Sequence[str]) -> dict[int, str]:
-    matches = ((_PART.fullmatch(posixpath.basename(path)), path) for path in paths)
-    return {int(match[1]): path for match, path in matches if match}
-
-
-def _read_schema(files: Files, path: str, *, where: str) -> dict[str, pl.DataType]:
-    status = files.status(path)
-    file = files.open_read(path)
-    try:
-        data = file.read_at(0, status.size if status else 0)
-    finally:
-        file.close()
-    try:
-        return dict(pl.read_parquet_schema(io.BytesIO(data)))
-    except pl.exceptions.PolarsError as error:
-        raise SinkError(
-            f"{path!r} is not a Parquet file", where=where, hint="write to a new folder, or move the file away"
-        ) from error
-
-
-def _columns(schema: Mapping[str, pl.DataType]) -> str:
-    return ", ".join(f"{name} {dtype}" for name, dtype in schema.items())

@@ -157,11 +157,13 @@ class SqliteTable:
             self._execute(
                 f"CREATE TABLE IF NOT EXISTS {DELIVERED_TABLE} (stream TEXT PRIMARY KEY, unit BIGINT NOT NULL)"
             )
+            # A commit of a killed process may be in the memory of the system only: put all of them on the disk.
+            self._execute("PRAGMA wal_checkpoint(PASSIVE)")
             found = self._execute(
                 f"SELECT unit FROM {DELIVERED_TABLE} WHERE stream = ?",  # noqa: S608 - a name of ours
                 (stream,),
-            ).fetchone()
-        return None if found is None else int(found[0])
+            ).fetchall()
+        return int(found[0][0]) if found else None
 
     def store(self, rows: pl.DataFrame, token: Token | None) -> None:
         values = sqlite_rows(rows, where=self._where) if rows.height else []

@@ -125,14 +125,21 @@ class DurableTableWriter:
         if not self._open:
             raise closed_error(self._where)
         if self._unit > self._committed:
-            self._table.store(self._waiting.rows(), Token(self._stream, self._unit))
-            self._waiting.clear()
+            self._store()
             self._committed = self._unit
         return {"unit": self._committed}
 
     def close(self) -> None:
         self._open = False
         self._table.close()
+
+    def _store(self) -> None:
+        try:
+            self._table.store(self._waiting.rows(), Token(self._stream, self._unit))
+        except SinkError:
+            self.close()  # a commit that failed may be there all the same: only a new opening finds out
+            raise
+        self._waiting.clear()
 
 
 class WaitingRows:
