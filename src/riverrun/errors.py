@@ -10,6 +10,7 @@
     ├── SinkError        an output cannot be opened or written
     │   └── SinkUnavailable     it cannot be just now: a locked database, a full disk
     └── StateError       a state folder cannot be opened, is damaged, or belongs to another pipeline
+        └── StateFullError      its disk is full; nothing was lost, and it goes on when there is space
 
 A message has a first line that says where and what, and, where we know one, a second line
 with something to try.
@@ -85,6 +86,10 @@ class SinkUnavailable(SinkError):  # noqa: N818 - says what it is, as Connection
 
 class StateError(RiverrunError):
     """A state folder cannot be opened, is damaged, or belongs to another pipeline."""
+
+
+class StateFullError(StateError):
+    """The disk of a state folder is full; nothing was stored or lost, and it goes on when there is space."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

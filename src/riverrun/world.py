@@ -12,9 +12,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from riverrun.clock import Clock
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,30 @@ class WritableFile(Protocol):
     def close(self) -> None: ...
 
 
+class PlacedFile(Protocol):
+    """An open file whose bytes are written in place."""
+
+    def read_at(self, position: int, size: int) -> bytes:
+        """Up to `size` bytes from `position`."""
+        ...
+
+    def write_at(self, position: int, parts: Sequence[bytes | memoryview]) -> None:
+        """Write all parts, one behind the other. Raises ``OSError`` when not all of them could be written."""
+        ...
+
+    def sync(self) -> None:
+        """Do not return before the bytes are on the disk. After an ``OSError`` nobody knows which ones are."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class FileLock(Protocol):
+    """A lock that is held until it is released, or the process ends in any way."""
+
+    def release(self) -> None: ...
+
+
 class Files(Protocol):
     """Files and folders."""
 
@@ -165,7 +192,43 @@ class Files(Protocol):
 
     def remove(self, path: str) -> None: ...
 
-    def make_dirs(self, path: str) -> None: ...
+    def make_dirs(self, path: str, *, private: bool = False) -> None:
+        """Make a folder, and those around it; `private`: nobody else may look into it."""
+        ...
+
+    def names(self, path: str) -> list[str]:
+        """What is in a folder, sorted."""
+        ...
+
+    def open_placed(self, path: str) -> PlacedFile:
+        """An existing file, to be written in place."""
+        ...
+
+    def create_filled(self, path: str, size: int) -> PlacedFile:
+        """A new private file of so many zeros, which are really written: overwriting them needs no more room.
+
+        They are on the disk when this returns; the name of the file is not before `sync_folder`.
+        """
+        ...
+
+    def lock(self, path: str) -> FileLock:
+        """Take a lock on a file, which is made if need be, and write the number of this process into it.
+
+        Raises ``BlockingIOError`` while anybody else has it.
+        """
+        ...
+
+    def free_bytes(self, path: str) -> int:
+        """What this process may still write to the disk that holds `path`."""
+        ...
+
+    def filesystem(self, path: str) -> str:
+        """The type of file system that holds `path`, as ``ext4``; ``""`` when the system does not say."""
+        ...
+
+    def open_database(self, path: str) -> sqlite3.Connection:
+        """An SQLite database, made private when it is not there; usable from any thread, one at a time."""
+        ...
 
     def sync_folder(self, path: str) -> None:
         """Do not return before the names in a folder are on the disk: what was made, renamed, removed."""

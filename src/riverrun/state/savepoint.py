@@ -1,0 +1,180 @@
+"""Savepoints: a copy of a whole state folder, checked when it is made and when it is used."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from riverrun.clock import format_instant
+from riverrun.errors import StateError
+from riverrun.limits import MIB
+from riverrun.state.database import DATABASE, FORMAT_VERSION, Database
+from riverrun.world import Files, World
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a savepoint."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a savepoint holds. It is written last, so a folder without one is no savepoint.
+
+    Parameters
+    ----------
+    store : id of the folder it was made of; the restored one has the same.
+    created_us : when it was made.
+    position : the last frame whose effects are in the database.
+    last : the last frame of the journal in it.
+    """
+
+    format_version: int
+    store: str
+    created_us: int
+    position: int
+    last: int
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """For people, in one line."""
+        size = sum(part.bytes for part in self.parts)
+        return (
+            f"everything up to frame {self.last}, made {format_instant(self.created_us)}, "
+            f"{len(self.parts)} files, {size:,} bytes"
+        )
+
+
+def write_savepoint(
+    world: World, target: str, database: Database, segments: Sequence[tuple[str, str]], last: int
+) -> Manifest:
+    """Copy the database and the segments (file, path) into a new folder."""
+    files = world.files
+    _check_empty(files, target)
+    files.make_dirs(f"{target}/journal", private=True)
+    database.copy_to(f"{target}/{DATABASE}")
+    _sync_file(files, f"{target}/{DATABASE}")
+    for file, path in segments:
+        _copy(files, path, f"{target}/{file}")
+    files.sync_folder(f"{target}/journal")
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        store=database.progress.store,
+        created_us=world.clock.now_us(),
+        position=database.progress.position,
+        last=last,
+        parts=tuple(_part(files, target, file) for file in (DATABASE, *(file for file, _ in segments))),
+    )
+    _write_manifest(files, target, manifest)
+    return manifest
+
+
+def read_manifest(files: Files, savepoint: str) -> Manifest:
+    """The manifest of a savepoint. Raises `StateError` when there is none."""
+    path = f"{savepoint}/{MANIFEST}"
+    if files.status(path) is None:
+        raise StateError(
+            f"not a savepoint, or one that was not finished: it has no {MANIFEST}", where=savepoint
+        )
+    file = files.open_read(path)
+    try:
+        read = orjson.loads(file.read_at(0, MIB))
+        version = read["format_version"]
+        if version <= FORMAT_VERSION:
+            return Manifest(**{**read, "parts": tuple(Part(**part) for part in read["parts"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise StateError(f"the {MANIFEST} cannot be read: {error}", where=savepoint) from error
+    finally:
+        file.close()
+    raise StateError(
+        f"the savepoint was made by a newer riverrun: its format is {version}, "
+        f"this riverrun knows {FORMAT_VERSION}",
+        where=savepoint,
+        hint="pip install --upgrade riverrun",
+    )
+
+
+def restore_savepoint(files: Files, savepoint: str, path: str) -> None:
+    """Make a state folder of a savepoint, after every file in it was checked."""
+    manifest = read_manifest(files, savepoint)
+    for part in manifest.parts:
+        if files.status(f"{savepoint}/{part.file}") is None or _part(files, savepoint, part.file) != part:
+            raise StateError(
+                f"the file {part.file} is missing, or is not the one that the savepoint was made with",
+                where=savepoint,
+                hint="another savepoint",
+            )
+    _check_empty(files, path)
+    files.make_dirs(f"{path}/journal", private=True)
+    # The database comes last: a folder with a journal and no database is refused, not taken for a new one.
+    for part in reversed(manifest.parts):
+        _copy(files, f"{savepoint}/{part.file}", f"{path}/{part.file}")
+    files.sync_folder(f"{path}/journal")
+    files.sync_folder(path)
+
+
+def _check_empty(files: Files, path: str) -> None:
+    status = files.status(path)
+    if status is not None and (not status.is_dir or files.names(path)):
+        raise StateError(
+            "there is something already", where=path, hint="an empty folder, or one that is not there yet"
+        )
+
+
+def _write_manifest(files: Files, target: str, manifest: Manifest) -> None:
+    made = f"{target}/{MANIFEST}.new"
+    file = files.open_write(made, append=False)
+    try:
+        file.write(orjson.dumps(asdict(manifest), option=orjson.OPT_INDENT_2))
+        file.sync()
+    finally:
+        file.close()
+    files.replace(made, f"{target}/{MANIFEST}")
+    files.sync_folder(target)
+
+
+def _part(files: Files, folder: str, file: str) -> Part:
+    digest, size = hashlib.sha256(), 0
+    for block in _blocks(files, f"{folder}/{file}"):
+        digest.update(block)
+        size += len(block)
+    return Part(file, size, digest.hexdigest())
+
+
+def _copy(files: Files, source: str, target: str) -> None:
+    file = files.open_write(target, append=False)
+    try:
+        for block in _blocks(files, source):
+            file.write(block)
+        file.sync()
+    finally:
+        file.close()
+
+
+def _sync_file(files: Files, path: str) -> None:
+    file = files.open_placed(path)
+    try:
+        file.sync()
+    finally:
+        file.close()
+
+
+def _blocks(files: Files, path: str) -> Iterator[bytes]:
+    file = files.open_read(path)
+    try:
+        position = 0
+        while block := file.read_at(position, MIB):
+            yield block
+            position += len(block)
+    finally:
+        file.close()
