@@ -13,6 +13,8 @@ NEVER = -(10**18)
 AT_END = 10**18
 
 Key = str | None
+#: Start and end of a window, and a key.
+Group = tuple[int, int, Key]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Watermarks:
 
 @dataclass
 class Fixed:
-    """Tumbling and hopping windows.
+    """Tumbling and hopping windows; with `step`, cumulating ones.
 
     `base` are the rows that came before the window closed for their partition; `waiting` those that came after,
     while it was open for the stream: each of them makes a revision of its own.
@@ -80,39 +82,45 @@ class Fixed:
     delay: int | None = 0
     lateness: int = 0
     partitions: Sequence[str] = ("p",)
+    step: int | None = None
     results: list[Result] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
 
     def run(self, events: Sequence[Event]) -> Fixed:
         marks = Watermarks(self.delay, dict.fromkeys(self.partitions, NEVER))
-        self._base: dict[tuple[int, Key], list[int]] = {}
-        self._waiting: dict[tuple[int, Key], list[int]] = {}
-        self._revision: dict[tuple[int, Key], int] = {}
+        self._base: dict[Group, list[int]] = {}
+        self._waiting: dict[Group, list[int]] = {}
+        self._revision: dict[Group, int] = {}
         self._behind: set[int] = set()
         self._closed = NEVER
         for place, event in enumerate(events):
             seen = marks.seen_by(event)
-            starts = list(self.windows(event.t))
-            if starts and seen >= starts[0] + self.size:
+            windows = list(self.windows(event.t))
+            if windows and seen >= windows[0][1]:
                 self._behind.add(place)
-            for start in starts:
-                self._take(place, event, start, seen)
+            for start, end in windows:
+                self._take(place, event, start, end, seen)
             marks.observe(event)
             self._close(marks.stream)
         self._close(AT_END)
         return self
 
-    def windows(self, t: int) -> Iterator[int]:
-        """The starts of the windows that hold an instant, earliest first."""
+    def windows(self, t: int) -> Iterator[tuple[int, int]]:
+        """The bounds of the windows that hold an instant, earliest first."""
+        if self.step is not None:
+            start = self.offset + (t - self.offset) // self.size * self.size
+            ends = range(start + self.step, start + self.size + 1, self.step)
+            yield from ((start, end) for end in ends if t < end)
+            return
         start = self.offset + (t - self.offset) // self.every * self.every
         starts = []
         while start > t - self.size:
             starts.append(start)
             start -= self.every
-        yield from reversed(starts)
+        yield from ((start, start + self.size) for start in reversed(starts))
 
-    def _take(self, place: int, event: Event, start: int, seen: int) -> None:
-        end, group = start + self.size, (start, event.key)
+    def _take(self, place: int, event: Event, start: int, end: int, seen: int) -> None:
+        group = (start, end, event.key)
         if seen >= end + self.lateness:
             self.late.append(Late(place, start, end))
         elif end <= self._closed:
@@ -123,33 +131,31 @@ class Fixed:
             self._base.setdefault(group, []).append(place)
 
     def _close(self, watermark: int) -> None:
-        due = [g for g in self._base if self._closed < g[0] + self.size <= watermark]
-        for group in sorted(due, key=lambda g: (g[0], self._appearance(g))):
+        due = [g for g in self._base if self._closed < g[1] <= watermark]
+        for group in sorted(due, key=lambda g: (g[1], self._appearance(g))):
             self._put_out(group)
-        waiting = [
-            (g, p) for g, places in self._waiting.items() if g[0] + self.size <= watermark for p in places
-        ]
-        for group, place in sorted(waiting, key=lambda item: (item[0][0], item[1])):
+        waiting = [(g, p) for g, places in self._waiting.items() if g[1] <= watermark for p in places]
+        for group, place in sorted(waiting, key=lambda item: (item[0][1], item[1])):
             self._revise(group, place)
         for group, _ in waiting:
             self._waiting.pop(group, None)
         self._closed = max(self._closed, watermark)
 
-    def _appearance(self, group: tuple[int, Key]) -> tuple[bool, int]:
+    def _appearance(self, group: Group) -> tuple[bool, int]:
         """Keys come as they appear; a row that was late for its first window does not count."""
         places = self._base[group]
         in_time = [place for place in places if place not in self._behind]
         return not in_time, (in_time or places)[0]
 
-    def _revise(self, group: tuple[int, Key], place: int) -> None:
+    def _revise(self, group: Group, place: int) -> None:
         self._base.setdefault(group, []).append(place)
         self._put_out(group)
 
-    def _put_out(self, group: tuple[int, Key]) -> None:
+    def _put_out(self, group: Group) -> None:
         revision = self._revision[group] = self._revision.get(group, -1) + 1
-        start, key = group
+        start, end, key = group
         held = tuple(sorted(self._base[group]))
-        self.results.append(Result(key, start, start + self.size, held, revision))
+        self.results.append(Result(key, start, end, held, revision))
 
 
 @dataclass

@@ -42,7 +42,7 @@ from riverrun.stats.ordered import collect, first, last, ohlc
 from riverrun.stats.quantiles import iqr, mad, median, quantile, quantiles
 from riverrun.stats.regression import regression
 from riverrun.stats.shape import kurtosis, skew
-from riverrun.windows.describe import hopping, session, tumbling
+from riverrun.windows.describe import cumulating, hopping, session, tumbling
 
 if TYPE_CHECKING:
     from riverrun.formats.csv import Csv
@@ -75,6 +75,7 @@ __all__ = [
     "corr",
     "count",
     "cov",
+    "cumulating",
     "ewm_mean",
     "ewm_std",
     "first",

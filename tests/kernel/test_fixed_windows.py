@@ -31,12 +31,16 @@ TWO_PARTITIONS = st.lists(
     max_size=30,
 )
 WINDOWS = st.sampled_from([(10, 10, 0), (10, 10, 3), (10, 5, 0), (12, 5, 2), (3, 10, 1), (7, 2, 0)])
+CUMULATING = st.sampled_from([(12, 12, 0, 4), (10, 10, 3, 1), (20, 20, 0, 10), (10, 10, 0, 10)])
 CUTS = st.lists(st.integers(1, 40), max_size=15)
 
 
 def stream_of(window, delay, lateness, *, keyed=True):
-    size, every, offset = window
-    made = rr.hopping(seconds(size), seconds(every), offset=seconds(offset))
+    size, every, offset, *step = window
+    if step:
+        made = rr.cumulating(seconds(size), seconds(step[0]), offset=seconds(offset))
+    else:
+        made = rr.hopping(seconds(size), seconds(every), offset=seconds(offset))
     keys = ["key"] if keyed else []
     return (
         feed(delay)
@@ -44,6 +48,11 @@ def stream_of(window, delay, lateness, *, keyed=True):
         .window(made, lateness=seconds(lateness))
         .agg(rows=rr.collect("row"), n=rr.count(), s=rr.sum("x"), m=rr.mean("x"), v=rr.var("x"))
     )
+
+
+def fixed(window, **options):
+    size, every, offset, *step = window
+    return Fixed(size, every, offset, step=step[0] if step else None, **options)
 
 
 def by_end(results):
@@ -60,12 +69,19 @@ def test_the_revisions_of_a_first_result_are_numbered_once():
     assert by_end(results_of(transcript)) == by_end(expected.results)
 
 
-@examples(120)
-@given(EVENTS, WINDOWS, CUTS, st.sampled_from([0, 2, 15, None]), st.sampled_from([0, 0, 4, 25]), st.booleans())
+@examples(160)
+@given(
+    EVENTS,
+    WINDOWS | CUMULATING,
+    CUTS,
+    st.sampled_from([0, 2, 15, None]),
+    st.sampled_from([0, 0, 4, 25]),
+    st.booleans(),
+)
 def test_agrees_with_the_row_by_row_engine(events, window, cuts, delay, lateness, keyed):
     if not keyed:
         events = [Event(e.t, None, e.x) for e in events]
-    expected = Fixed(*window, delay=delay, lateness=lateness).run(events)
+    expected = fixed(window, delay=delay, lateness=lateness).run(events)
     transcript = played(stream_of(window, delay, lateness, keyed=keyed), events, cuts)
     # A step puts results out by window end; how rows are cut into steps decides only that.
     assert by_end(results_of(transcript)) == by_end(expected.results)
@@ -75,11 +91,11 @@ def test_agrees_with_the_row_by_row_engine(events, window, cuts, delay, lateness
     assert_values(transcript.results, events)
 
 
-@examples(40)
-@given(TWO_PARTITIONS, WINDOWS, CUTS, st.sampled_from([0, 3]), st.sampled_from([0, 5]))
+@examples(60)
+@given(TWO_PARTITIONS, WINDOWS | CUMULATING, CUTS, st.sampled_from([0, 3]), st.sampled_from([0, 5]))
 def test_agrees_with_two_partitions(events, window, cuts, delay, lateness):
     partitions = sorted({event.partition for event in events})
-    expected = Fixed(*window, delay=delay, lateness=lateness, partitions=partitions).run(events)
+    expected = fixed(window, delay=delay, lateness=lateness, partitions=partitions).run(events)
     transcript = played(stream_of(window, delay, lateness), events, cuts)
     assert by_end(results_of(transcript)) == by_end(expected.results)
     assert late_of(transcript) == expected.late

@@ -1,4 +1,4 @@
-"""Aggregates over tumbling and hopping windows, with lateness, revisions and early results.
+"""Aggregates over tumbling, hopping and cumulating windows, with lateness, revisions and early results.
 
 Rows that come in time go into *panes*, the stretches that no window cuts. A row that is behind its
 partition's watermark is judged for each of its windows: late beyond the allowed lateness, it is put out as
@@ -25,13 +25,15 @@ from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
 from riverrun.windows.assign import (
     PANE,
     WINDOW,
+    first_end_after_pane,
     first_pane_needed,
     first_window_end,
     pane_start,
     pane_start_of,
-    window_starts,
+    window_ends,
+    window_start,
 )
-from riverrun.windows.describe import Hopping
+from riverrun.windows.describe import Cumulating, Fixed
 from riverrun.windows.watermark import BEFORE_TIME
 
 #: Columns of this module's own frames.
@@ -105,7 +107,7 @@ class FixedState:
 
 
 class FixedWindows:
-    """The operator for tumbling and hopping windows.
+    """The operator for windows whose bounds are known without any row.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ class FixedWindows:
 
     def __init__(
         self,
-        window: Hopping,
+        window: Fixed,
         frame: WindowFrame,
         program: Program,
         *,
@@ -132,7 +134,8 @@ class FixedWindows:
         self.early_results = early_results
         self.max_keys = max_keys
         self._read = list(dict.fromkeys([*frame.keys, EVENT_TIME, *program.roots]))
-        self._start, self._end = pl.col(WINDOW), pl.col(WINDOW) + window.size_us
+        self._end = pl.col(WINDOW)
+        self._start = window_start(self._end, window)
         self._by_pane = [PANE, *frame.keys]
         self._by_window = [WINDOW, *frame.keys]
 
@@ -221,8 +224,12 @@ class FixedWindows:
         return partials.map(lambda f: f.insert_column(0, column.new_from_index(0, f.height))), references
 
     def _changed_by(self, partials: Partials, state: FixedState) -> tuple[pl.DataFrame, ...]:
-        touched = self._to_windows(partials.wide[self._by_pane], BEFORE_TIME, END)
-        open_ones = touched.filter(pl.col(WINDOW) + self.window.size_us > state.watermark_us)
+        upto_us = END
+        if isinstance(self.window, Cumulating):
+            # The windows that end later hold the same rows as the one that ends after the newest.
+            newest = [run.partials.wide[PANE].max() for run in state.panes.items] + [partials.wide[PANE].max()]
+            upto_us = max(pane for pane in newest if isinstance(pane, int)) + self.window.pane_us
+        open_ones = self._to_windows(partials.wide[self._by_pane], state.watermark_us, upto_us)
         return (*state.changed, open_ones.select(self._by_window).unique(maintain_order=True))
 
     def _behind(self, rows: pl.DataFrame, state: FixedState) -> tuple[pl.DataFrame, FixedState, Output]:
@@ -237,21 +244,16 @@ class FixedWindows:
         if not judged.height:
             return rest, state, NOTHING
         each = judged.with_row_index(ROW).with_columns(
-            window_starts(pl.col(EVENT_TIME), self.window).alias(WINDOW)
+            window_ends(pl.col(EVENT_TIME), self.window).alias(WINDOW)
         )
         each = each.explode(WINDOW).filter(pl.col(WINDOW).is_not_null())
-        end = pl.col(WINDOW) + self.window.size_us
-        late = each.filter(pl.col(BEHIND) >= end + self.lateness_us)
-        kept = each.filter(pl.col(BEHIND) < end + self.lateness_us)
-        closed = pl.col(BEHIND) >= pl.col(WINDOW) + self.window.size_us
+        late = each.filter(pl.col(BEHIND) >= self._end + self.lateness_us)
+        kept = each.filter(pl.col(BEHIND) < self._end + self.lateness_us)
+        closed = pl.col(BEHIND) >= self._end
         state = self._add_extras(kept.filter(~closed), state)
         state = self._add_pending(kept.filter(closed), state)
         refused = late.filter(~pl.col(ROW).is_in(kept[ROW].implode()))[ROW_ORDER].unique()
-        return (
-            rest,
-            state,
-            Output(late=(self.frame.late(late, pl.col(WINDOW) + self.window.size_us),), refused=(refused,)),
-        )
+        return rest, state, Output(late=(self.frame.late(late, self._start, self._end),), refused=(refused,))
 
     def _add_extras(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
         if not rows.height:
@@ -276,16 +278,15 @@ class FixedWindows:
 
     def next_close_us(self, state: FixedState) -> int | None:
         """The end of the next window that holds something; now, when a revision waits for a closed one."""
-        size, every, offset = self.window.size_us, self.window.every_us, self.window.offset_us
-        starts = [_minimum(part.wide[WINDOW]) for part in state.pending]
-        if any(start is not None and start + size <= state.watermark_us for start in starts):
+        every = self.window.every_us
+        ends = [_minimum(part.wide[WINDOW]) for part in state.pending]
+        if any(end is not None and end <= state.watermark_us for end in ends):
             return state.watermark_us
-        starts += [_minimum(run.partials.wide[WINDOW]) for run in state.extras.items]
+        ends += [_minimum(run.partials.wide[WINDOW]) for run in state.extras.items]
         panes = [_minimum(run.partials.wide[PANE]) for run in state.panes.items]
         panes += [pane_start_of(item.first_us, self.window) for item in state.buffer]
-        # The earliest window that may hold the pane's first instant.
-        starts += [None if p is None else p - (p - offset) % every - (size - 1) // every * every for p in panes]
-        earliest = min((start + size for start in starts if start is not None), default=None)
+        ends += [None if pane is None else first_end_after_pane(pane, self.window) for pane in panes]
+        earliest = min((end for end in ends if end is not None), default=None)
         if earliest is None or earliest > state.watermark_us:
             return earliest
         return earliest + ((state.watermark_us - earliest) // every + 1) * every
@@ -313,13 +314,13 @@ class FixedWindows:
 
     def _close(self, state: FixedState, after_us: int, upto_us: int) -> Partials | None:
         """The merged partials of windows with ``after < end <= upto``, by window end and first appearance."""
-        after, upto = after_us - self.window.size_us + 1, upto_us - self.window.size_us + 1
-        oldest = after if self.window.tumbling else BEFORE_TIME
+        # A pane lies in no window that ends later than one size after its start.
+        oldest = after_us - self.window.size_us + 1
         parts = [
-            partials.map(lambda f: self._to_windows(f, after, upto))
+            partials.map(lambda f: self._to_windows(f, after_us, upto_us))
             for partials in state.panes.within(PANE, oldest, upto_us - self.window.pane_us + 1)
         ]
-        parts += state.extras.within(WINDOW, after, upto)
+        parts += state.extras.within(WINDOW, after_us + 1, upto_us + 1)
         return self._merged_windows([part for part in parts if part.rows])
 
     def _merged_windows(self, parts: Sequence[Partials]) -> Partials | None:
@@ -332,16 +333,16 @@ class FixedWindows:
         wide = merged.wide if first == last else merged.wide.sort(WINDOW, maintain_order=True)
         return Partials(wide, merged.long)
 
-    def _to_windows(self, frame: pl.DataFrame, first_us: int, behind_us: int) -> pl.DataFrame:
-        """Rows of panes once for each window that they belong to and that starts in ``[first, behind)``."""
+    def _to_windows(self, frame: pl.DataFrame, after_us: int, upto_us: int) -> pl.DataFrame:
+        """Rows of panes once for each window that they belong to and that ends in ``(after, upto]``."""
         if self.window.tumbling:
             windows = frame.clone()
             windows.columns = [WINDOW if name == PANE else name for name in frame.columns]
-        else:
-            starts = window_starts(pl.col(PANE), self.window).alias(WINDOW)
-            windows = frame.with_columns(starts).drop(PANE).explode(WINDOW)
-            windows = windows.filter(pl.col(WINDOW).is_not_null()).select(WINDOW, pl.exclude(WINDOW))
-        return within(windows, WINDOW, first_us, behind_us)
+            windows = windows.with_columns(pl.col(WINDOW) + self.window.size_us)
+            return within(windows, WINDOW, after_us + 1, upto_us + 1)
+        ends = window_ends(pl.col(PANE), self.window, after_us, upto_us).alias(WINDOW)
+        windows = frame.with_columns(ends).drop(PANE).explode(WINDOW, empty_as_null=False)
+        return windows.select(WINDOW, pl.exclude(WINDOW))
 
     def _numbered(self, merged: Partials, state: FixedState, *, final: bool) -> tuple[pl.DataFrame, FixedState]:
         """Results of merged partials, with the next revision number of each, and the state that knows of it."""
@@ -366,16 +367,15 @@ class FixedWindows:
     def _results(self, merged: Partials, extra: Sequence[str] = ()) -> pl.DataFrame:
         by = [*self._by_window, *extra]
         values = self.program.results(merged, by, self._start, self._end)
-        start = values[WINDOW]
-        return self.frame.results(values, start, start + self.window.size_us)
+        bounds = values.select(self._start.alias("start"), self._end.alias("end"))
+        return self.frame.results(values, bounds["start"], bounds["end"])
 
     def _revise(self, state: FixedState) -> tuple[list[pl.DataFrame], FixedState]:
         """Each pending row of a closed window gives one revision: everything up to that row."""
-        end = pl.col(WINDOW) + self.window.size_us
         now, later = [], []
         for part in state.pending:
-            due = part.map(lambda f: f.filter(end <= state.watermark_us))
-            rest = part.map(lambda f: f.filter(end > state.watermark_us))
+            due = part.map(lambda f: f.filter(self._end <= state.watermark_us))
+            rest = part.map(lambda f: f.filter(self._end > state.watermark_us))
             now += [due] if due.rows else []
             later += [rest] if rest.rows else []
         state = replace(state, pending=tuple(later))
@@ -409,8 +409,8 @@ class FixedWindows:
         """What the given windows hold by now."""
         first, last = _extent(windows[WINDOW])
         parts = [
-            partials.map(lambda f: self._in_windows(self._to_windows(f, BEFORE_TIME, END), windows))
-            for partials in state.panes.within(PANE, first, last + self.window.size_us)
+            partials.map(lambda f: self._in_windows(self._to_windows(f, first - 1, last), windows))
+            for partials in state.panes.within(PANE, first - self.window.size_us, last)
         ]
         parts += state.extras.semi_join(windows, self._by_window)
         return self._merged_windows([part for part in parts if part.rows])
@@ -423,9 +423,7 @@ class FixedWindows:
         state = replace(state, changed=())
         if changed is None:
             return state, NOTHING
-        windows = changed.unique(maintain_order=True).filter(
-            pl.col(WINDOW) + self.window.size_us > state.watermark_us
-        )
+        windows = changed.unique(maintain_order=True).filter(self._end > state.watermark_us)
         base = self._base_of(windows, state) if windows.height else None
         if base is None:
             return state, NOTHING
@@ -437,11 +435,11 @@ class FixedWindows:
         gone_by = state.watermark_us - self.lateness_us
         emitted = state.emitted
         if emitted is not None:
-            emitted = within(emitted, WINDOW, gone_by - self.window.size_us + 1, END)
+            emitted = within(emitted, WINDOW, gone_by + 1, END)
         return replace(
             state,
             panes=state.panes.since(PANE, first_pane_needed(gone_by, self.window)),
-            extras=state.extras.since(WINDOW, gone_by - self.window.size_us + 1),
+            extras=state.extras.since(WINDOW, gone_by + 1),
             emitted=emitted,
         )
 

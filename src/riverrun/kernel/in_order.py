@@ -16,7 +16,6 @@ from riverrun.batch import ROW_ORDER, ROW_WATERMARK
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.partials import EVENT_TIME
-from riverrun.windows.assign import WINDOW
 
 #: A whole number for each key.
 KEY = "__p_key"
@@ -75,7 +74,7 @@ def in_time(
     kept = kept.drop(ROW_WATERMARK) if marked else kept
     if not late.height:
         return kept, NOTHING
-    out = frame.late(late.with_columns((pl.col(EVENT_TIME) - before_us).alias(WINDOW)), pl.col(EVENT_TIME))
+    out = frame.late(late, pl.col(EVENT_TIME) - before_us, pl.col(EVENT_TIME))
     return kept, Output(late=(out,), refused=(late[ROW_ORDER],) if ROW_ORDER in late.columns else ())
 
 

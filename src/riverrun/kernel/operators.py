@@ -15,7 +15,7 @@ from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
 from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.stats.program import Program
-from riverrun.windows.describe import Hopping, Session, Trailing
+from riverrun.windows.describe import Fixed, Session, Trailing
 
 AnyOperator = Operator[Any] | JoinOperator[Any]
 
@@ -57,7 +57,7 @@ def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
     )
     program = Program(node.aggregates, before.columns)
     early = node.emit != "final"
-    if isinstance(node.window, Hopping):
+    if isinstance(node.window, Fixed):
         return FixedWindows(
             node.window,
             frame,

@@ -116,7 +116,11 @@ class SessionWindows:
         if not late:
             return Output(tuple(frames)) if frames else NOTHING
         rows = pl.concat(late).sort(ROW)
-        return Output(tuple(frames), (self.frame.late(rows, pl.col(WINDOW) + self.gap_us),), (rows[ROW_ORDER],))
+        return Output(
+            tuple(frames),
+            (self.frame.late(rows, pl.col(WINDOW), pl.col(WINDOW) + self.gap_us),),
+            (rows[ROW_ORDER],),
+        )
 
     def _sort_out(self, rows: pl.DataFrame, state: SessionState) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Mark the rows to be taken one by one (`BEHIND` not null), and part with the hopeless ones."""

@@ -8,7 +8,6 @@ import polars as pl
 
 from riverrun.schema import INSTANT
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
-from riverrun.windows.assign import WINDOW
 
 
 def event_times(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -66,11 +65,11 @@ class WindowFrame:
         bounds = [start.cast(INSTANT).alias("window_start"), end.cast(INSTANT).alias("window_end")]
         return pl.DataFrame([*(values[key] for key in self.keys), *bounds, *(values[name] for name in names)])
 
-    def late(self, rows: pl.DataFrame, end: pl.Expr) -> pl.DataFrame:
+    def late(self, rows: pl.DataFrame, start: pl.Expr, end: pl.Expr) -> pl.DataFrame:
         """Late rows as they came, with the bounds of the window that they were too late for."""
         return rows.select(
             *self.columns,
-            pl.col(WINDOW).cast(INSTANT).alias("window_start"),
+            start.cast(INSTANT).alias("window_start"),
             end.cast(INSTANT).alias("window_end"),
         )
 

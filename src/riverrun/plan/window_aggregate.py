@@ -15,7 +15,7 @@ from riverrun.plan.typed import Typed
 from riverrun.schema import INSTANT
 from riverrun.stats.aggregate import Aggregate
 from riverrun.stats.program import Program, results_schema
-from riverrun.windows.describe import Trailing, Window
+from riverrun.windows.describe import Hopping, Session, Trailing, Window
 
 #: The bounds of a window, as results and late rows carry them.
 BOUNDS: Mapping[str, pl.DataType] = {"window_start": INSTANT, "window_end": INSTANT}
@@ -77,7 +77,8 @@ class WindowAggregate(Stateful):
         rows.event_time("agg", used_by="windows go by")
         if isinstance(self.window, Trailing):
             return Typed(_trailing_columns(self, rows), rows.time, rows.time_shift_us)
-        keys = (*(key.name for key in self.keys), "window_start")
+        bounds = ("window_start",) if isinstance(self.window, (Hopping, Session)) else tuple(BOUNDS)
+        keys = (*(key.name for key in self.keys), *bounds)
         return Typed(_result_columns(self, rows), "window_end", -1, keys, self.revisions)
 
     def late(self, *before: Typed) -> Typed:

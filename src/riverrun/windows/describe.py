@@ -48,6 +48,47 @@ class Hopping:
 
 
 @dataclass(frozen=True, slots=True)
+class Cumulating:
+    """Windows that begin together every `size_us` and end one `step_us` after the other."""
+
+    size_us: int
+    step_us: int
+    offset_us: int = 0
+
+    @property
+    def pane_us(self) -> int:
+        return self.step_us
+
+    @property
+    def every_us(self) -> int:
+        """The distance from one end to the next."""
+        return self.step_us
+
+    @property
+    def tumbling(self) -> bool:
+        return self.size_us == self.step_us
+
+    @property
+    def words(self) -> str:
+        """For people: headings of the dashboard and the terminal."""
+        size, step = format_duration(self.size_us), format_duration(self.step_us)
+        return f"windows that grow by {step} up to {size}"
+
+    @property
+    def short(self) -> str:
+        """For people, where there is little room."""
+        return f"cumulating {format_duration(self.size_us)} by {format_duration(self.step_us)}"
+
+    def __str__(self) -> str:
+        offset = f", offset={format_duration(self.offset_us)!r}" if self.offset_us else ""
+        return f"cumulating({format_duration(self.size_us)!r}, {format_duration(self.step_us)!r}{offset})"
+
+
+#: Windows whose bounds are known without any row.
+Fixed = Hopping | Cumulating
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """Rows of one key that are less than `gap_us` apart from the next."""
 
@@ -111,7 +152,7 @@ class Trailing:
         return "running()" if self.period_us is None else f"rolling({format_duration(self.period_us)!r})"
 
 
-Window = Hopping | Session | Counting | Trailing
+Window = Hopping | Cumulating | Session | Counting | Trailing
 
 
 def tumbling(size: Duration, offset: Duration = "0s") -> Window:
@@ -154,6 +195,41 @@ def hopping(size: Duration, every: Duration, offset: Duration = "0s") -> Window:
     hopping('1m', '1s')
     """
     return _hopping("hopping", size, every, offset)
+
+
+def cumulating(size: Duration, step: Duration, offset: Duration = "0s") -> Window:
+    """Windows that begin together every `size` and grow by `step`.
+
+    They are ``[start, start + step)``, ``[start, start + 2·step)``, and so on up to ``[start, start + size)``. The totals of a day so far, each hour: ``rr.cumulating("1d", "1h")``. However many windows hold a row, it is
+    touched once: they are put together from panes of `step`.
+
+    Parameters
+    ----------
+    size : how long the longest window is.
+    step : the distance from one end to the next; `size` must be a multiple of it.
+    offset : shifts all windows.
+
+    Raises
+    ------
+    PlanError : when `size` or `step` is zero, or `step` does not divide `size`.
+
+    >>> print(cumulating("1d", "1h"))
+    cumulating('1d', '1h')
+    """
+    size_us = parse_duration(size, where="cumulating(size=)")
+    step_us = parse_duration(step, where="cumulating(step=)")
+    if size_us == 0 or step_us == 0:
+        raise PlanError(
+            "a window must be longer than zero", where="cumulating", hint='rr.cumulating("1d", "1h")'
+        )
+    if size_us % step_us:
+        raise PlanError(
+            f"windows cannot grow by {format_duration(step_us)} up to {format_duration(size_us)}, "
+            "which is no multiple of it",
+            where="cumulating",
+            hint=f'rr.cumulating("{format_duration(max(1, size_us // step_us) * step_us)}", "{format_duration(step_us)}")',
+        )
+    return Cumulating(size_us, step_us, parse_duration(offset, where="cumulating(offset=)") % size_us)
 
 
 def session(gap: Duration) -> Window:
