@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import riverrun as rr
+from riverrun.testing import end, play, rows
 from tests.kernel.streams import examples, feed, late_of, played, results_of, seconds
 from tests.reference import Event, Fixed
 
@@ -114,3 +115,22 @@ def assert_values(frame, events):
         else:
             assert row["m"] is None
             assert row["v"] is None
+
+
+def test_early_results_of_cumulating_windows_reach_up_to_the_newest_row():
+    """Later windows hold the same rows so far; they come once a row falls into their own last step."""
+    window = rr.cumulating("1m", "10s")
+    stream = feed(0).group_by().window(window, emit="batch").agg(rows=rr.collect("row"))
+    script = [rows((3, "a", 1.0, 0)), rows((14, "a", 1.0, 1), (15, "a", 1.0, 2)), end()]
+    transcript = play(stream, script)
+
+    def put_out(frame):
+        ends = frame["window_end"].to_physical() // 1_000_000
+        return list(zip(ends, frame["rows"].to_list(), frame["revision"], frame["final"], strict=True))
+
+    assert put_out(transcript.after(0)) == [(10, [0], 0, False)]
+    assert put_out(transcript.after(1)) == [(10, [0], 1, True), (20, [0, 1, 2], 0, False)]
+    assert put_out(transcript.after(2)) == [
+        (20, [0, 1, 2], 1, True),
+        *((end_s, [0, 1, 2], 0, True) for end_s in (30, 40, 50, 60)),
+    ]

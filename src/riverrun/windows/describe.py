@@ -200,8 +200,9 @@ def hopping(size: Duration, every: Duration, offset: Duration = "0s") -> Window:
 def cumulating(size: Duration, step: Duration, offset: Duration = "0s") -> Window:
     """Windows that begin together every `size` and grow by `step`.
 
-    They are ``[start, start + step)``, ``[start, start + 2·step)``, and so on up to ``[start, start + size)``. The totals of a day so far, each hour: ``rr.cumulating("1d", "1h")``. However many windows hold a row, it is
-    touched once: they are put together from panes of `step`.
+    They are ``[start, start + step)``, ``[start, start + 2·step)``, and so on up to ``[start, start + size)``:
+    the totals of a day so far, each hour, with ``rr.cumulating("1d", "1h")``. However many windows hold a
+    row, it is touched once: they are put together from panes of `step`.
 
     Parameters
     ----------
@@ -223,11 +224,12 @@ def cumulating(size: Duration, step: Duration, offset: Duration = "0s") -> Windo
             "a window must be longer than zero", where="cumulating", hint='rr.cumulating("1d", "1h")'
         )
     if size_us % step_us:
+        fitting = format_duration(max(1, size_us // step_us) * step_us)
         raise PlanError(
             f"windows cannot grow by {format_duration(step_us)} up to {format_duration(size_us)}, "
             "which is no multiple of it",
             where="cumulating",
-            hint=f'rr.cumulating("{format_duration(max(1, size_us // step_us) * step_us)}", "{format_duration(step_us)}")',
+            hint=f'rr.cumulating("{fitting}", "{format_duration(step_us)}")',
         )
     return Cumulating(size_us, step_us, parse_duration(offset, where="cumulating(offset=)") % size_us)
 
