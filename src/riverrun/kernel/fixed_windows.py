@@ -316,18 +316,18 @@ class FixedWindows:
         """The merged partials of windows with ``after < end <= upto``, by window end and first appearance."""
         # A pane lies in no window that ends later than one size after its start.
         oldest = after_us - self.window.size_us + 1
-        parts = [
-            partials.map(lambda f: self._to_windows(f, after_us, upto_us))
-            for partials in state.panes.within(PANE, oldest, upto_us - self.window.pane_us + 1)
-        ]
+        runs = state.panes.within(PANE, oldest, upto_us - self.window.pane_us + 1)
+        parts = [Partials.concat(runs).map(lambda f: self._to_windows(f, after_us, upto_us))] if runs else []
         parts += state.extras.within(WINDOW, after_us + 1, upto_us + 1)
-        return self._merged_windows([part for part in parts if part.rows])
+        return self._merged_windows(parts, several=len(runs) > 1)
 
-    def _merged_windows(self, parts: Sequence[Partials]) -> Partials | None:
+    def _merged_windows(self, parts: Sequence[Partials], *, several: bool) -> Partials | None:
+        """`several`: whether panes come from several runs."""
+        parts = [part for part in parts if part.rows]
         if not parts:
             return None
         # A single run over tumbling windows holds every group once.
-        once = len(parts) == 1 and self.window.tumbling
+        once = len(parts) == 1 and self.window.tumbling and not several
         merged = parts[0] if once else self.program.merge(parts, self._by_window)
         first, last = _extent(merged.wide[WINDOW])
         wide = merged.wide if first == last else merged.wide.sort(WINDOW, maintain_order=True)
@@ -336,9 +336,9 @@ class FixedWindows:
     def _to_windows(self, frame: pl.DataFrame, after_us: int, upto_us: int) -> pl.DataFrame:
         """Rows of panes once for each window that they belong to and that ends in ``(after, upto]``."""
         if self.window.tumbling:
-            windows = frame.clone()
-            windows.columns = [WINDOW if name == PANE else name for name in frame.columns]
-            windows = windows.with_columns(pl.col(WINDOW) + self.window.size_us)
+            # By columns: a query waits for the thread pool.
+            end = (frame[PANE] + self.window.size_us).alias(WINDOW)
+            windows = pl.DataFrame([end, *(column for column in frame if column.name != PANE)])
             return within(windows, WINDOW, after_us + 1, upto_us + 1)
         ends = window_ends(pl.col(PANE), self.window, after_us, upto_us).alias(WINDOW)
         windows = frame.with_columns(ends).drop(PANE).explode(WINDOW, empty_as_null=False)
@@ -367,8 +367,8 @@ class FixedWindows:
     def _results(self, merged: Partials, extra: Sequence[str] = ()) -> pl.DataFrame:
         by = [*self._by_window, *extra]
         values = self.program.results(merged, by, self._start, self._end)
-        bounds = values.select(self._start.alias("start"), self._end.alias("end"))
-        return self.frame.results(values, bounds["start"], bounds["end"])
+        end = values[WINDOW]
+        return self.frame.results(values, window_start(end, self.window), end)
 
     def _revise(self, state: FixedState) -> tuple[list[pl.DataFrame], FixedState]:
         """Each pending row of a closed window gives one revision: everything up to that row."""
@@ -408,12 +408,13 @@ class FixedWindows:
     def _base_of(self, windows: pl.DataFrame, state: FixedState) -> Partials | None:
         """What the given windows hold by now."""
         first, last = _extent(windows[WINDOW])
-        parts = [
-            partials.map(lambda f: self._in_windows(self._to_windows(f, first - 1, last), windows))
-            for partials in state.panes.within(PANE, first - self.window.size_us, last)
-        ]
+        runs = state.panes.within(PANE, first - self.window.size_us, last)
+        parts = []
+        if runs:
+            panes = Partials.concat(runs)
+            parts.append(panes.map(lambda f: self._in_windows(self._to_windows(f, first - 1, last), windows)))
         parts += state.extras.semi_join(windows, self._by_window)
-        return self._merged_windows([part for part in parts if part.rows])
+        return self._merged_windows(parts, several=True)
 
     def _in_windows(self, frame: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
         return frame.join(windows, on=self._by_window, how="semi", nulls_equal=True, maintain_order="left")

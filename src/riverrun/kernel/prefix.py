@@ -103,9 +103,8 @@ def merged_in(program: Program, first: Partials, entries: Partials) -> Partials:
 def in_slots(parts: Sequence[Partials]) -> Partials:
     """Entries of different slots in the order of slots."""
     present = [part for part in parts if part.rows]
-    wide = pl.concat([part.wide for part in present]).sort(SLOT)
-    long = {name: pl.concat([part.long[name] for part in present]) for name in present[0].long}
-    return Partials(wide, long)
+    both = Partials.concat(present)
+    return Partials(both.wide.sort(SLOT), both.long)
 
 
 def _pairs(program: Program, entries: Partials, lone: pl.DataFrame) -> Partials:

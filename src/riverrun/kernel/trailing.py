@@ -261,7 +261,4 @@ def _by(entries: Partials, at: pl.DataFrame, columns: Sequence[str]) -> Partials
 
 def _concat(parts: Sequence[Partials]) -> Partials | None:
     present = [part for part in parts if part.rows]
-    if len(present) < 2:
-        return present[0] if present else None
-    long = {name: pl.concat([part.long[name] for part in present]) for name in present[0].long}
-    return Partials(pl.concat([part.wide for part in present]), long)
+    return Partials.concat(present) if present else None

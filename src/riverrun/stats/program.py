@@ -44,6 +44,14 @@ class Partials:
         """The same change made to the wide frame and every table."""
         return Partials(change(self.wide), {name: change(table) for name, table in self.long.items()})
 
+    @staticmethod
+    def concat(parts: Sequence[Partials]) -> Partials:
+        """Partials one under the other; a group may then stand in them several times."""
+        if len(parts) == 1:
+            return parts[0]
+        long = {name: pl.concat([part.long[name] for part in parts]) for name in parts[0].long}
+        return Partials(pl.concat([part.wide for part in parts]), long)
+
 
 @dataclass(frozen=True, slots=True)
 class References:
@@ -296,12 +304,8 @@ class Program:
 
     def merge(self, parts: Sequence[Partials], by: Sequence[str]) -> Partials:
         """One partial a group; groups in the order of their first appearance."""
-        if len(parts) == 1:
-            wide = parts[0].wide
-            long = dict(parts[0].long)
-        else:
-            wide = pl.concat([part.wide for part in parts], how="vertical")
-            long = {p.name: pl.concat([part.long[p.name] for part in parts]) for p in self.long}
+        both = Partials.concat(parts)
+        wide, long = both.wide, both.long
         first, rest = by[0], by[1:]
         if rest and wide.height and _constant(wide[first]):
             # One window only: the keys alone tell groups apart, and grouping by less is faster.

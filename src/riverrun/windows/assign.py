@@ -6,6 +6,8 @@ together.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import polars as pl
 
 from riverrun.windows.describe import Cumulating, Fixed
@@ -26,7 +28,10 @@ def pane_start_of(time_us: int, window: Fixed) -> int:
     return time_us - (time_us - window.offset_us) % window.pane_us
 
 
-def window_start(end: pl.Expr, window: Fixed) -> pl.Expr:
+Column = TypeVar("Column", pl.Expr, pl.Series)
+
+
+def window_start(end: Column, window: Fixed) -> Column:
     """The start of the window that ends at `end`."""
     if isinstance(window, Cumulating):
         return end - 1 - (end - 1 - window.offset_us) % window.size_us
