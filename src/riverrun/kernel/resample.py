@@ -13,17 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import polars as pl
 
-from riverrun.batch import IMPUTED, ROW_ORDER
+from riverrun.batch import IMPUTED, ROW_ORDER, visible
 from riverrun.kernel.keyed import ALL, keyed
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.timed import TIME, Timeline, places, seen_before
+from riverrun.plan.cleaning import Fill
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
-
-Fill = Literal["forward", "linear", "null"]
 
 #: The grid instant that a row is first seen at.
 CELL = "__p_cell"
@@ -108,8 +106,7 @@ class Resample:
         output = NOTHING
         if late is not None and late.any():
             missed = frame.filter(late)
-            visible = missed.select(name for name in missed.columns if not name.startswith("__riverrun_"))
-            output = Output(late=(visible,), refused=places(missed))
+            output = Output(late=(visible(missed),), refused=places(missed))
             rows = rows.filter(~late)
         kept = keyed(rows, self.by).select(*self.keys, *self.columns, TIME, *self.order)
         kept = kept.filter(pl.col(TIME).is_not_null())

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from riverrun.batch import visible
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.timed import ROW, TIME, Timeline, places, seen_before
 from riverrun.windows.watermark import BEFORE_TIME
@@ -79,12 +80,11 @@ class Unique:
         fresh = rows if state.accepted is None else rows.filter(~self._near(rows, state.accepted))
         accepted = self._greedy(fresh)
         state = self._remember(state, accepted)
+        late = (visible(refused),) if refused.height else ()
         if accepted.height == rows.height:
-            return state, Output((kept,), refused=places(refused))
+            return state, Output((kept,), late, places(refused))
         passes = timeless.scatter(accepted[ROW], True)
-        return state, Output(
-            (kept.filter(passes),), refused=places(refused), duplicate=places(kept.filter(~passes))
-        )
+        return state, Output((kept.filter(passes),), late, places(refused), places(kept.filter(~passes)))
 
     def advance(self, state: UniqueState, watermark_us: int) -> tuple[UniqueState, Output]:
         """Forget what no row in time can be near to."""
