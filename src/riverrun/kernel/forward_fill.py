@@ -65,8 +65,8 @@ class ForwardFill:
     def rows(self, state: FillState) -> int:
         return 0 if state.held is None else state.held.height
 
-    def next_close_us(self, state: FillState) -> int | None:
-        del state
+    def next_close_us(self, state: FillState) -> int | None:  # noqa: ARG002
+        return None
 
     def early(self, state: FillState) -> tuple[FillState, Output]:
         return state, NOTHING
@@ -76,7 +76,10 @@ class ForwardFill:
         excess = beyond_limit(state.held, rows, self.keys, self.max_keys)
         others, before = None, rows.clear()
         if state.held is not None:
-            others, before = of_other_keys(state.held, rows, self.keys), of_these_keys(state.held, rows, self.keys)
+            others, before = (
+                of_other_keys(state.held, rows, self.keys),
+                of_these_keys(state.held, rows, self.keys),
+            )
         filled = self._filled(pl.concat([before, rows]))
         remembered = filled
         if excess is not None:

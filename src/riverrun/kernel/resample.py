@@ -90,7 +90,7 @@ class Resample:
         return sum(frame.height for frame in state.rows)
 
     def next_close_us(self, state: ResampleState) -> int | None:
-        cells = [frame.select(self._cell().min()).item() for frame in state.rows if frame.height]
+        cells: list[int] = [frame.select(self._cell().min()).item() for frame in state.rows if frame.height]
         if not cells:
             return None
         return max(min(cells), self._at_or_after(state.watermark_us)) + 1 + self.shift_us
@@ -131,7 +131,10 @@ class Resample:
         watermark_us -= self.shift_us
         if watermark_us <= state.watermark_us:
             return state, NOTHING
-        first_us, last_us = self._at_or_after(state.watermark_us), self._at_or_after(watermark_us) - self.every_us
+        first_us, last_us = (
+            self._at_or_after(state.watermark_us),
+            self._at_or_after(watermark_us) - self.every_us,
+        )
         if watermark_us > AFTER_TIME // 2:
             # At its end the input fills no instants behind its last row.
             last_us = min(last_us, self._at_or_after(state.newest_us))
@@ -208,7 +211,9 @@ class Resample:
         count = pl.lit(len(self.columns), pl.UInt32)
         none = pl.lit(0, pl.UInt32)
         if self.fill == "forward":
-            return [pl.col(name) for name in self.columns], pl.when(instant > pl.col(CELL)).then(count).otherwise(none)
+            return [pl.col(name) for name in self.columns], pl.when(instant > pl.col(CELL)).then(
+                count
+            ).otherwise(none)
         if self.fill == "null":
             held = [pl.when(instant == pl.col(CELL)).then(pl.col(name)).alias(name) for name in self.columns]
             return held, none

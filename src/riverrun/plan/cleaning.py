@@ -105,7 +105,9 @@ class Resample(Stateful):
         chosen = self.values(rows)
         check_apart(chosen, (*self.by, time), rows, "resample")
         if self.fill == "linear":
-            check_numbers(chosen, rows, 'resample(fill="linear")', hint="name the ones to join by columns=[...]")
+            check_numbers(
+                chosen, rows, 'resample(fill="linear")', hint="name the ones to join by columns=[...]"
+            )
         columns = {name: dtype for name, dtype in rows.columns.items() if name in (*self.by, time, *chosen)}
         if self.fill == "linear":
             columns |= {name: pl.Float64() for name in chosen}
@@ -134,9 +136,7 @@ def check_apart(columns: Sequence[str], keys: Sequence[str], rows: Typed, where:
     check_columns((*columns, *keys), rows, where)
     for name in columns:
         if name in keys:
-            raise PlanError(
-                f"{name!r} is what rows are told apart by, and cannot be changed here", where=where
-            )
+            raise PlanError(f"{name!r} is what rows are told apart by, and cannot be changed here", where=where)
         if name == rows.time:
             raise PlanError(f"{name!r} is the event time, and cannot be changed here", where=where)
 
