@@ -28,6 +28,7 @@ from riverrun.plan.pipeline import Pipeline, run
 from riverrun.plan.read import read
 from riverrun.plan.stream import Stream
 from riverrun.schema import Schema, Timestamp
+from riverrun.state.describe import State
 from riverrun.stats.aggregate import Aggregate
 from riverrun.stats.autocorrelation import autocorr
 from riverrun.stats.counting import count, null_count, rate, sum, weighted_mean
@@ -66,6 +67,7 @@ __all__ = [
     "SchemaError",
     "SinkError",
     "SourceError",
+    "State",
     "StateError",
     "Stream",
     "Summary",

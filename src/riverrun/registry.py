@@ -81,7 +81,7 @@ FUNCTIONS: Mapping[str, str] = {
     "sink": "riverrun.sinks.parse:sink_of",
     "format": "riverrun.formats.parse:format_of",
     "run": "riverrun.runtime.run:run_outputs",
-    "collect": "riverrun.runtime.run:collect_node",
+    "collect": "riverrun.runtime.collect:collect_node",
     "dashboard": "riverrun.dashboard.dashboard:Dashboard",
 }
 

@@ -24,11 +24,21 @@ def test_a_silent_partition_is_left_out():
 
 def test_rows_that_wait_to_be_looked_at_are_no_silence():
     made = tracker()
-    # Both have sent at second 3; those of "a" are looked at first.
-    made.heard("a", 3 * S)
-    made.heard("b", 3 * S)
+    # Both have sent at second 3, and were received in one go; those of "a" are looked at first.
+    made.arrives("a", 3 * S)
+    made.arrives("b", 3 * S)
     made.observe("a", pl.Series([20 * S]), 3 * S)
     assert made.advance(3 * S) == 5 * S
+
+
+def test_being_busy_is_no_silence_and_decides_no_row():
+    made = tracker()
+    made.heard("a", 3 * S)
+    made.heard("b", 3 * S)
+    assert made.by_silence(3 * S) == 5 * S
+    # What is decided when rows are looked at follows from the rows before them alone.
+    made.observe("a", pl.Series([20 * S]), 3 * S)
+    assert made.advance(3 * S) == 20 * S
 
 
 def test_hearing_of_an_unknown_partition_changes_nothing():

@@ -15,6 +15,7 @@ from riverrun.registry import function
 
 if TYPE_CHECKING:
     from riverrun.runtime.summary import Summary
+    from riverrun.state.describe import State
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +56,7 @@ class Pipeline:
 def run(
     *outputs: Output | Stream,
     name: str = "pipeline",
+    state: str | State | None = None,
     dashboard: str | tuple[str, int] | None = None,
     until: Duration | None = None,
     clock: Clock | None = None,
@@ -64,13 +66,16 @@ def run(
 ) -> Summary:
     """Run a pipeline until its inputs end, Ctrl-C or SIGTERM comes, or `until` has passed.
 
-    However it stops, everything that has been received is worked through first, and open windows are put
-    out as at the end of an input.
+    However it stops, everything that has been received is worked through first. Without `state`, open windows
+    are then put out as at the end of an input. With `state` they stay open, and the next run with the same
+    folder goes on as if there had been no stop; so it does after a crash, and no row counts twice.
 
     Parameters
     ----------
     outputs : what `Stream.write` returned; a bare stream is shown on the dashboard only.
     name : shown on the dashboard and in the summary.
+    state : a folder in which the run keeps what it must not lose, such as ``"state/"``, or a `State` with
+        settings; in memory only when left out.
     dashboard : where to serve the live dashboard, such as ``"127.0.0.1:8765"``; port 0 takes a free one.
     until : how long to run, such as ``"30s"``; for ever, or to the end of the inputs, when left out.
     clock : what tells the time; the machine's clock when left out.
@@ -86,6 +91,7 @@ def run(
     Raises
     ------
     RiverrunError : when the plan, a source or a sink cannot work.
+    StateError : when the state folder is in use, damaged, or belongs to another pipeline.
 
     >>> import riverrun as rr
     >>> summary = rr.run(rr.read({"x": [1.0, 2.0]}).write("memory:"))
@@ -93,6 +99,7 @@ def run(
     (2, 'end of input')
     """
     return Pipeline(name, outputs).run(
+        state=state,
         dashboard=dashboard,
         until=until,
         clock=clock,

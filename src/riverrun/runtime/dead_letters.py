@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -75,12 +75,14 @@ class DeadLetters:
     Parameters
     ----------
     folder : where to write them as ``dead-letters.jsonl``; ``None``: in memory only.
+    listener : told of every one, in order.
     """
 
     world: World
     folder: str | None = None
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     recent: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=KEPT))
+    listener: Callable[[DeadLetter], None] | None = None
     _file: WritableFile | None = None
     _written: int = 0
 
@@ -89,6 +91,9 @@ class DeadLetters:
         letters = [DeadLetter(source, partition, received_us, item) for item in rejected]
         self.counts.update((source, item.reason) for item in rejected)
         self.recent.extend(letter.for_memory() for letter in letters[-KEPT:])
+        if self.listener is not None:
+            for letter in letters:
+                self.listener(letter)
         if self.folder is not None:
             self._write(b"".join(letter.as_json() for letter in letters))
 

@@ -7,8 +7,8 @@ received = applied + late + dead-lettered + shed + duplicate + in flight.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import orjson
 import polars as pl
@@ -19,10 +19,9 @@ from riverrun.kernel.window_frame import event_times
 from riverrun.plan.nodes import Read
 from riverrun.plan.typed import ARRIVED_AT
 from riverrun.ports import Rejected
-from riverrun.runtime.engine import Dropped
 from riverrun.runtime.pump import Arrival
 from riverrun.schema import INSTANT, Schema
-from riverrun.windows.watermark import AFTER_TIME, WatermarkTracker
+from riverrun.windows.watermark import AFTER_TIME, Partition, WatermarkTracker
 
 #: Rows of one partition that are told apart by `ROW_ORDER`.
 PARTITION_ROWS = 1 << 42
@@ -37,11 +36,36 @@ class Counts:
     received: int = 0
     applied: int = 0
     late: int = 0
-    duplicate: int = 0
     dead_lettered: int = 0
     in_flight: int = 0
     blank: int = 0
     bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedPartition:
+    """How far one partition has come."""
+
+    newest_us: int
+    seen_us: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeMemory:
+    """One source's intake at a checkpoint. Rows in flight are not in it: they will be received again.
+
+    Parameters
+    ----------
+    counts : what became of rows, by the names of `Counts`.
+    numbers : the places of partitions among each other.
+    """
+
+    counts: Mapping[str, int]
+    newest_us: int | None
+    watermark_us: int
+    tracked: Mapping[str, TrackedPartition]
+    numbers: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -51,8 +75,7 @@ class Intake:
     Parameters
     ----------
     keys : text columns of the source that are grouping keys, whose length is limited.
-    ordered : whether every row carries its place, because partitions have to be told apart, or rows that
-        some step drops have to be counted.
+    ordered : whether every row carries its place, because partitions have to be told apart.
     """
 
     read: Read
@@ -80,6 +103,11 @@ class Intake:
         self.counts.bytes += arrival.bytes
         self.tracker.heard(arrival.partition, arrival.received_us)
 
+    def expect(self, arrivals: Sequence[Arrival]) -> None:
+        """These are taken next, in one go: none of their partitions is silent meanwhile."""
+        for arrival in arrivals:
+            self.tracker.arrives(arrival.partition, arrival.received_us)
+
     def measured(self, arrival: Arrival) -> Arrival:
         """The arrival with the lengths of its keys, which its source's thread can find out beforehand."""
         return replace(arrival, longest_keys={key: _longest(arrival.frame[key]) for key in self.keys})
@@ -96,13 +124,30 @@ class Intake:
             self.tracker.end_partition(arrival.partition)
         return Batch(frame, arrival.received_us), (*arrival.rejected, *refused)
 
-    def settle(self, arrival: Arrival, applied: int, dropped: Dropped, dead_lettered: int) -> None:
+    def settle(self, arrival: Arrival, applied: int, late: int, dead_lettered: int) -> None:
         """What has become of the rows of an arrival."""
         self.counts.in_flight -= arrival.records
-        self.counts.applied += applied - dropped.late - dropped.duplicate
-        self.counts.late += dropped.late
-        self.counts.duplicate += dropped.duplicate
+        self.counts.applied += applied - late
+        self.counts.late += late
         self.counts.dead_lettered += dead_lettered
+
+    def remember(self) -> IntakeMemory:
+        """What another intake needs to go on from here."""
+        counts = {item.name: getattr(self.counts, item.name) for item in fields(self.counts)}
+        counts["received"] -= counts.pop("in_flight")
+        partitions = self.tracker.partitions.items()
+        tracked = {name: TrackedPartition(p.newest_us, p.seen_us, p.rows) for name, p in partitions}
+        return IntakeMemory(counts, self.newest_us, self.tracker.watermark_us, tracked, dict(self._numbers))
+
+    def restore(self, memory: IntakeMemory) -> None:
+        """Go on from there."""
+        self.counts = Counts(**memory.counts)
+        self.newest_us = memory.newest_us
+        self.tracker.watermark_us = memory.watermark_us
+        self.tracker.partitions = {
+            name: Partition(p.newest_us, p.seen_us, p.rows, p.seen_us) for name, p in memory.tracked.items()
+        }
+        self._numbers = dict(memory.numbers)
 
     def end(self) -> int:
         """The input is over: the watermark is after every instant."""

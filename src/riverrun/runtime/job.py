@@ -6,8 +6,8 @@ The threaded runner and the deterministic simulation drive the same `Job`.
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 import polars as pl
@@ -15,13 +15,13 @@ import polars as pl
 from riverrun.errors import FormatError
 from riverrun.kernel.flow import Flow, flow_of
 from riverrun.plan.nodes import Output, Read, sources_of, walk
-from riverrun.plan.stateful import Stateful
 from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.ports import Rejected
 from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
 from riverrun.runtime.engine import Emission, Engine
 from riverrun.runtime.health import Health, RejectedSample, SourceHealth, StepHealth
 from riverrun.runtime.intake import Intake, group_keys
+from riverrun.runtime.log import Ticked
 from riverrun.runtime.memory import resident_bytes
 from riverrun.runtime.pump import Arrival, Pump
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
@@ -73,14 +73,15 @@ class Job:
                 pump.read,
                 schemas[pump.read],
                 group_keys(_keys(outputs, pump.read), schemas[pump.read]),
-                ordered=_partitioned(pump.read) or _counted(outputs, pump.read),
+                ordered=_partitioned(pump.read),
             )
             for pump in pumps
         ]
+        self.source_ids = distinct_names(pump.read.name for pump in pumps)
         self._early_due_us = {
-            node: world.clock.monotonic_us() + node.emit
-            for step in self.flow.steps
-            if isinstance(node := step.node, WindowAggregate) and isinstance(node.emit, int)
+            at: world.clock.monotonic_us() + step.node.emit
+            for at, step in enumerate(self.flow.steps)
+            if isinstance(step.node, WindowAggregate) and isinstance(step.node.emit, int)
         }
 
     # -- what happens -------------------------------------------------------------------------------
@@ -90,18 +91,29 @@ class Job:
         with self.lock:
             self.intakes[source].note_received(arrival)
 
-    def take(self, source: int, arrival: Arrival) -> None:
+    def take_all(self, source: int, arrivals: Sequence[Arrival], now_us: int | None = None) -> None:
+        """Work arrivals that came in one go through all steps.
+
+        Parameters
+        ----------
+        now_us : what the wall clock says, or said when these were taken in for the first time.
+        """
+        self.intakes[source].expect(arrivals)
+        for arrival in arrivals:
+            self.take(source, arrival, now_us)
+
+    def take(self, source: int, arrival: Arrival, now_us: int | None = None) -> None:
         """Work an arrival through all steps."""
         intake = self.intakes[source]
-        now_us = self.world.clock.now_us()
+        now_us = self.world.clock.now_us() if now_us is None else now_us
         batch, rejected = intake.take(arrival, now_us)
         if rejected:
             self._reject(intake, arrival, rejected)
         watermark_us = intake.tracker.advance(arrival.received_us or now_us)
-        emissions, dropped = self.engine.feed(intake.read, batch.frame, watermark_us)
+        emissions, late = self.engine.feed(intake.read, batch.frame, watermark_us)
         emissions += self.engine.early(lambda node: node.emit == "batch")
         with self.lock:
-            intake.settle(arrival, batch.rows, dropped, len(rejected))
+            intake.settle(arrival, batch.rows, late, len(rejected))
             self._rates[source].note(self.world.clock.monotonic_us(), arrival.records)
         self._put_out(emissions, arrival.received_us)
 
@@ -119,22 +131,39 @@ class Job:
         intake = self.intakes[source]
         self._put_out(self.engine.advance(intake.read, intake.end()), None)
 
-    def tick(self) -> None:
-        """Time has passed: idle partitions, early results."""
+    def due(self) -> Ticked | None:
+        """What time alone has brought since rows came: idle partitions, early results; ``None``: nothing."""
         now_us = self.world.clock.now_us()
+        watermarks = {}
         for source, intake in enumerate(self.intakes):
-            if intake.tracker.idle_us is not None and intake.tracker.watermark_us < AFTER_TIME:
-                before_us = intake.tracker.watermark_us
+            tracker = intake.tracker
+            if tracker.idle_us is not None and tracker.watermark_us < AFTER_TIME:
                 # Rows that wait to be received while we are busy are no silence.
-                watermark_us = intake.tracker.advance(min(now_us, self._quiet_us.get(source, now_us)))
-                if watermark_us > before_us:
-                    self._put_out(self.engine.advance(intake.read, watermark_us), None)
+                watermark_us = tracker.by_silence(min(now_us, self._quiet_us.get(source, now_us)))
+                if watermark_us > tracker.watermark_us:
+                    watermarks[self.source_ids[source]] = watermark_us
         monotonic_us = self.world.clock.monotonic_us()
-        due = {node for node, at_us in self._early_due_us.items() if at_us <= monotonic_us}
-        if due:
-            self._put_out(self.engine.early(lambda node: node in due), None)
-            for node in due:
-                self._early_due_us[node] = monotonic_us + cast(int, node.emit)
+        early = tuple(at for at, due_us in self._early_due_us.items() if due_us <= monotonic_us)
+        for at in early:
+            node = self.flow.steps[at].node
+            assert isinstance(node, WindowAggregate)
+            self._early_due_us[at] = monotonic_us + cast(int, node.emit)
+        steps = self.flow.steps
+        return Ticked(watermarks, tuple(steps[at].id for at in early)) if watermarks or early else None
+
+    def pass_time(self, ticked: Ticked) -> None:
+        """Let happen what `due` has told."""
+        for source_id, watermark_us in ticked.watermarks.items():
+            self.advance(self.source_ids.index(source_id), watermark_us)
+        nodes = {step.node for step in self.flow.steps if step.id in ticked.early}
+        if nodes:
+            self._put_out(self.engine.early(lambda node: node in nodes), None)
+
+    def tick(self) -> None:
+        """Time has passed: let happen what that brings."""
+        ticked = self.due()
+        if ticked is not None:
+            self.pass_time(ticked)
 
     def next_tick_us(self) -> int | None:
         """When `tick` has something to do at the latest (monotonic)."""
@@ -213,7 +242,6 @@ class Job:
             received=counts.received,
             applied=counts.applied,
             late=counts.late,
-            duplicate=counts.duplicate,
             dead_lettered=counts.dead_lettered,
             in_flight=counts.in_flight,
             blank=counts.blank,
@@ -263,16 +291,18 @@ class _Rate:
             self._rows -= self._notes.popleft()[1]
 
 
+def distinct_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Each name once: the second of a kind becomes ``name #2``."""
+    seen: Counter[str] = Counter()
+    made = []
+    for name in names:
+        seen[name] += 1
+        made.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+    return tuple(made)
+
+
 def _partitioned(read: Read) -> bool:
     return bool(getattr(read.source, "partitioned", False))
-
-
-def _counted(outputs: Sequence[Output], read: Read) -> bool:
-    """Whether some step drops rows of a source that have to be counted."""
-    return any(
-        isinstance(node, Stateful) and node.counts_rows and read in sources_of(node)
-        for node in walk(*(output.node for output in outputs))
-    )
 
 
 def _keys(outputs: Sequence[Output], read: Read) -> list[str]:

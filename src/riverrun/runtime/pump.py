@@ -6,14 +6,14 @@ format and schema when these are not declared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from riverrun.errors import SchemaError
 from riverrun.plan.nodes import Read
-from riverrun.ports import Chunk, Decoded, Decoder, Format, FrameChunk, Reader, Rejected, Wait
+from riverrun.ports import Chunk, Decoded, Decoder, Format, FrameChunk, Reader, Rejected, Remembered, Wait
 from riverrun.registry import Entry
 from riverrun.runtime.conform import conform, schema_of_frame
 from riverrun.schema import Schema
@@ -56,10 +56,38 @@ class Arrival:
         return self.frame.height + len(self.rejected)
 
 
-class Pump:
-    """One source and what turns its bytes into rows."""
+@dataclass(frozen=True, slots=True)
+class PartitionMemory:
+    """Where the decoding of one partition stands.
 
-    def __init__(self, read: Read, world: World) -> None:
+    Parameters
+    ----------
+    rows : how many it has had.
+    decoder : what its decoder remembers; ``None`` for rows that need no decoding.
+    """
+
+    rows: int
+    decoder: Remembered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PumpMemory:
+    """What a pump needs to go on after a restart: what was found out once, and where every partition stands."""
+
+    schema: Schema
+    format: Format | None
+    partitions: Mapping[str, PartitionMemory] = field(default_factory=dict)
+
+
+class Pump:
+    """One source and what turns its bytes into rows.
+
+    Parameters
+    ----------
+    memory : where an earlier run stood.
+    """
+
+    def __init__(self, read: Read, world: World, memory: PumpMemory | None = None) -> None:
         self.read = read
         self.world = world
         self.format: Format | None = read.format
@@ -68,7 +96,28 @@ class Pump:
         self._head: list[Chunk | FrameChunk] = []
         self._decoders: dict[str, Decoder] = {}
         self._rows: dict[str, int] = {}
+        if memory is not None:
+            self._remember(memory)
         self.reader: Reader = read.source.open(world, read.limits)
+
+    def _remember(self, memory: PumpMemory) -> None:
+        self.schema, self.format = memory.schema, memory.format
+        self._sniffing = False
+        for partition, known in memory.partitions.items():
+            self._rows[partition] = known.rows
+            if known.decoder is not None:
+                assert self.format is not None
+                self._decoders[partition] = self.format.open(self.schema, self.read.limits, known.decoder)
+
+    def memory_of(self, arrivals: Iterable[Arrival]) -> dict[str, PartitionMemory | None]:
+        """Where the partitions of some arrivals stand behind them; ``None``: they are over."""
+        found: dict[str, PartitionMemory | None] = {}
+        for arrival in arrivals:
+            decoder = self._decoders.get(arrival.partition)
+            remembered = decoder.snapshot() if decoder is not None else None
+            rows = self._rows.get(arrival.partition)
+            found[arrival.partition] = None if rows is None else PartitionMemory(rows, remembered)
+        return found
 
     @property
     def ready(self) -> bool:
@@ -106,6 +155,11 @@ class Pump:
     def held(self) -> tuple[Chunk | FrameChunk, ...]:
         """What is held back until the next `decode`."""
         return tuple(self._head)
+
+    def let_go(self) -> tuple[Chunk | FrameChunk, ...]:
+        """What was held back, for the caller to hand to `decode`."""
+        held, self._head = tuple(self._head), []
+        return held
 
     def decode(self, chunks: Sequence[Chunk | FrameChunk]) -> list[Arrival]:
         """Rows of what was received. Chunks of one partition are decoded in one go."""

@@ -4,22 +4,51 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from riverrun.runtime.pump import Arrival
+from riverrun.ports import ChunkNote, Remembered
+from riverrun.runtime.pump import Arrival, PartitionMemory
 
 #: A full queue takes no more arrivals, however small: the engine is behind, and blocks should grow.
 ARRIVALS = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the arrivals of one item come from, and how to go on behind them after a restart.
+
+    Parameters
+    ----------
+    upto : the last record of the journal that holds their bytes; ``None`` where the source is read again.
+    notes : their chunks, where the source is read again.
+    bookmark : where the reader goes on.
+    partitions : where decoding goes on.
+    """
+
+    upto: int | None
+    notes: tuple[ChunkNote, ...]
+    bookmark: Remembered
+    partitions: Mapping[str, PartitionMemory | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """Arrivals of one source, its end, or the error that ended it."""
+    """Arrivals of one source, its end, or the error that ended it.
+
+    Parameters
+    ----------
+    end : the source gives nothing more in this run.
+    finished : with `end`: nor will it ever.
+    origin : for runs that keep their state.
+    """
 
     source: int
     arrivals: tuple[Arrival, ...] = ()
     end: bool = False
+    finished: bool = False
     error: Exception | None = None
+    origin: Origin | None = None
 
     @property
     def bytes(self) -> int:

@@ -1,16 +1,19 @@
-"""A source's thread: receive, decode, and put into the queue, at once or at a pace."""
+"""A source's thread: receive, write down, decode, and put into the queue, at once or at a pace."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from riverrun.errors import PlanError
+from riverrun.ports import Chunk, FrameChunk
 from riverrun.runtime.job import Job
+from riverrun.runtime.log import note_of
 from riverrun.runtime.pacing import Pacer
 from riverrun.runtime.pump import BLOCK_BYTES, Arrival, Pump
-from riverrun.runtime.queue import Item, Queue
+from riverrun.runtime.queue import Item, Origin, Queue
 from riverrun.runtime.stop import Stop
 from riverrun.world import World
 
@@ -22,75 +25,223 @@ RECEIVE_BYTES = 1024 * 1024
 #: Once asked to stop, a source that never falls silent is read for so long yet.
 DRAIN_US = 1_000_000
 
+#: While somebody behind is busy, so long passes before it is looked again whether more has come.
+GATHER_US = 1_000
 
-def run_source(at: int, job: Job, queue: Queue, stop: Stop) -> None:
+AnyChunk = Chunk | FrameChunk
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Chunks that are decoded in one go.
+
+    Parameters
+    ----------
+    upto : the record of the journal that holds the last of them.
+    bookmark : where the reader goes on behind them; ``None`` when nothing is kept.
+    """
+
+    chunks: tuple[AnyChunk, ...]
+    upto: int | None = None
+    bookmark: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intaking:
+    """What one source's thread works with.
+
+    Parameters
+    ----------
+    write_down : keeps chunks that cannot be read again, and tells the number of their record; ``None``:
+        nothing is kept.
+    left : chunks of an earlier run that are safe, and that nobody has applied yet.
+    """
+
+    at: int
+    job: Job
+    write_down: Callable[[Sequence[AnyChunk]], int | None] | None = None
+    left: Gathered = field(default_factory=lambda: Gathered(()))
+
+    @property
+    def pump(self) -> Pump:
+        return self.job.pumps[self.at]
+
+    @property
+    def world(self) -> World:
+        return self.job.world
+
+    def quiet(self) -> None:
+        self.job.quiet(self.at)
+
+    def gathered(self, chunks: Sequence[AnyChunk], upto: int | None) -> Gathered:
+        """Chunks in one go, with the place behind them."""
+        bookmark = None if self.write_down is None else self.pump.reader.bookmark()
+        return Gathered(tuple(chunks), upto, bookmark)
+
+
+def run_source(intaking: Intaking, queue: Queue, stop: Stop) -> None:
     """Everything of one source, until it ends or the run is stopped; errors go into the queue, too."""
-    pump, world = job.pumps[at], job.world
+    at, job, pump = intaking.at, intaking.job, intaking.pump
     try:
-        pacer = _pacer(pump, world)
-        job.quiet(at)
-        for chunks in _received(pump, world, queue, stop, lambda: job.quiet(at)):
-            arrivals = [job.intakes[at].measured(arrival) for arrival in pump.decode(chunks)]
+        pacer = _pacer(intaking)
+        intaking.quiet()
+        for gathered in _gathered(intaking, queue, stop):
+            arrivals = [job.intakes[at].measured(arrival) for arrival in pump.decode(gathered.chunks)]
             if pacer is not None:
                 _put_paced(at, arrivals, pacer, job, queue, stop)
                 continue
             for arrival in arrivals:
                 job.received(at, arrival)
             if arrivals:
-                queue.put(Item(at, tuple(arrivals)))
-        queue.put(Item(at, end=True))
+                queue.put(Item(at, tuple(arrivals), origin=_origin(pump, gathered, arrivals)))
+        queue.put(Item(at, end=True, finished=pump.finished))
     except Exception as error:
         queue.put(Item(at, error=error))
 
 
-def wait_for(pump: Pump, world: World) -> None:
+def wait_for(pump: Pump, world: World, *, at_most_us: int = STOP_CHECK_US) -> None:
     """Wait until a source may have something, or it is time to look whether to stop."""
     wait = pump.wait()
-    latest_us = world.clock.monotonic_us() + STOP_CHECK_US
+    latest_us = world.clock.monotonic_us() + at_most_us
     until_us = latest_us if wait.until_us is None else min(wait.until_us, latest_us)
     world.wait(wait.ready, until_us)
 
 
+def _origin(pump: Pump, gathered: Gathered, arrivals: Sequence[Arrival]) -> Origin | None:
+    if gathered.bookmark is None:
+        return None
+    notes = () if gathered.upto is not None else tuple(note_of(chunk) for chunk in gathered.chunks)
+    return Origin(gathered.upto, notes, gathered.bookmark, pump.memory_of(arrivals))
+
+
+def _gathered(intaking: Intaking, queue: Queue, stop: Stop) -> Iterator[Gathered]:
+    """What is decoded in one go, again and again."""
+    if intaking.left.chunks:
+        yield intaking.left
+    if intaking.write_down is not None and intaking.pump.read.source.acknowledges:
+        # Senders who wait for an answer shall not wait for decoding.
+        yield from _Aside(intaking, queue, stop)
+    else:
+        yield from _received(intaking, lambda: bool(queue.backlog), queue.wait_for_room, stop)
+
+
 def _received(
-    pump: Pump, world: World, queue: Queue, stop: Stop, quiet: Callable[[], None]
-) -> Iterator[list[Any]]:
-    """Blocks of what arrives: at once when that is all and the engine is idle, larger ones otherwise."""
+    intaking: Intaking, busy: Callable[[], bool], pause: Callable[[float], None], stop: Stop
+) -> Iterator[Gathered]:
+    """Blocks of what arrives: at once when that is all and nobody behind is busy, larger ones otherwise.
+
+    Parameters
+    ----------
+    pause : waits a moment for those behind.
+    """
+    pump, world = intaking.pump, intaking.world
+    write_down = intaking.write_down or _forget
     if pump.held:
-        # Somebody has looked at the first bytes already; `decode` begins with them.
-        yield []
-    gathered: list[Any] = []
-    size = 0
+        # Somebody has looked at the first bytes already.
+        held = pump.let_go()
+        yield intaking.gathered(held, write_down(held))
+    gathered: list[AnyChunk] = []
+    size, upto = 0, None
     drained_us: int | None = None
     while not pump.finished:
         if stop.asked and drained_us is None:
             drained_us = world.clock.monotonic_us() + DRAIN_US
         chunks = pump.receive(RECEIVE_BYTES)
+        if chunks:
+            upto = write_down(chunks)
         gathered += chunks
         came = sum(_size(chunk) for chunk in chunks)
         size += came
-        more = bool(queue.backlog) or came >= RECEIVE_BYTES
+        more = busy() or came >= RECEIVE_BYTES
         if gathered and (not more or size >= BLOCK_BYTES or pump.finished or stop.asked):
-            yield gathered
+            yield intaking.gathered(gathered, upto)
             gathered, size = [], 0
         elif gathered and not chunks:
-            queue.wait_for_room(0.001)
+            pause(GATHER_US / 1e6)
             continue
         if drained_us is not None and (not chunks or world.clock.monotonic_us() >= drained_us):
             break
         if not chunks and not gathered:
-            if not queue.backlog:
-                quiet()
+            if not busy():
+                intaking.quiet()
             wait_for(pump, world)
     if gathered:
-        yield gathered
+        yield intaking.gathered(gathered, upto)
 
 
-def _size(chunk: Any) -> int:
-    data = getattr(chunk, "data", None)
-    return len(data) if data is not None else BLOCK_BYTES
+def _forget(_: Sequence[AnyChunk]) -> None:
+    """Nothing is kept."""
 
 
-def _pacer(pump: Pump, world: World) -> Pacer | None:
+def _size(chunk: AnyChunk) -> int:
+    return len(chunk.data) if isinstance(chunk, Chunk) else BLOCK_BYTES
+
+
+class _Aside:
+    """Receives in a thread of its own, so that senders who wait for an answer never wait for decoding."""
+
+    def __init__(self, intaking: Intaking, queue: Queue, stop: Stop) -> None:
+        self._intaking = intaking
+        self._queue = queue
+        self._stop = stop
+        self._changed = threading.Condition()
+        self._slot: Gathered | None = None
+        self._working = False
+        self._over = False
+        self._failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[Gathered]:
+        thread = threading.Thread(target=self._receive, name="riverrun-receiver", daemon=True)
+        thread.start()
+        try:
+            while (gathered := self._take()) is not None:
+                yield gathered
+        finally:
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+            thread.join(timeout=1)
+        if self._failure is not None:
+            raise self._failure
+
+    def _take(self) -> Gathered | None:
+        with self._changed:
+            self._working = False
+            self._changed.notify_all()
+            while self._slot is None and not self._over:
+                self._changed.wait()
+            gathered, self._slot = self._slot, None
+            self._working = gathered is not None
+            self._changed.notify_all()
+            return gathered
+
+    def _receive(self) -> None:
+        pump, world = self._intaking.pump, self._intaking.world
+        try:
+            received = _received(
+                self._intaking,
+                lambda: self._working or self._slot is not None or bool(self._queue.backlog),
+                lambda _: wait_for(pump, world, at_most_us=GATHER_US),
+                self._stop,
+            )
+            for gathered in received:
+                with self._changed:
+                    while self._slot is not None and not self._over:
+                        self._changed.wait()
+                    if self._over:
+                        return
+                    self._slot = gathered
+                    self._changed.notify_all()
+        except Exception as error:
+            self._failure = error
+        finally:
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+
+def _pacer(intaking: Intaking) -> Pacer | None:
+    pump = intaking.pump
     pace: float | None = getattr(pump.read.source, "pace", None)
     if pace is None:
         return None
@@ -100,7 +251,7 @@ def _pacer(pump: Pump, world: World) -> Pacer | None:
             where=pump.read.label,
             hint='rr.read(..., replay=10, time="ts")',
         )
-    return Pacer(pace, pump.read.time, world.clock.monotonic_us())
+    return Pacer(pace, pump.read.time, intaking.world.clock.monotonic_us())
 
 
 def _put_paced(at: int, arrivals: list[Arrival], pacer: Pacer, job: Job, queue: Queue, stop: Stop) -> None:

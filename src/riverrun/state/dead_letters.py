@@ -25,6 +25,7 @@ DEAD_LETTERS = TableDescription(
         ("received_us", "INTEGER"),
         ("head", "BLOB"),
         ("sha256", "TEXT"),
+        ("form", "TEXT"),
         ("record", "BLOB"),
     ),
 )
@@ -42,6 +43,7 @@ class DeadLetterRow:
     received_us : when it arrived.
     head : its first 256 bytes.
     sha256 : of the whole record, in hexadecimal.
+    form : what `record` is, as in `riverrun.ports.Rejected`.
     record : the whole record, to be replayed; ``None`` when it is too long to keep.
     """
 
@@ -55,6 +57,7 @@ class DeadLetterRow:
     received_us: int
     head: bytes
     sha256: str
+    form: str
     record: bytes | None
 
     @property

@@ -7,6 +7,7 @@ when all are, the watermark follows the clock, so that windows close without new
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -26,12 +27,15 @@ class Partition:
     Parameters
     ----------
     newest_us : the largest event time seen.
-    seen_us : when its last rows arrived, by the clock.
+    seen_us : when the last of its rows that were looked at arrived, by the clock.
+    heard_us : when its last rows arrived, those that wait to be looked at included. It depends on how busy we
+        are, so it decides nothing but whether to wait.
     """
 
     newest_us: int = BEFORE_TIME
     seen_us: int = 0
     rows: int = 0
+    heard_us: int = 0
 
 
 @dataclass(slots=True)
@@ -91,53 +95,67 @@ class WatermarkTracker:
         self.watermark_us = max(self.watermark_us, watermark_us)
         return self.watermark_us
 
+    def arrives(self, name: str, at_us: int) -> None:
+        """Rows of a partition are among those that are looked at next."""
+        partition = self.partitions.get(name)
+        if partition is not None:
+            partition.seen_us = max(partition.seen_us, at_us)
+
     def heard(self, name: str, at_us: int) -> None:
         """A partition is not silent, though its rows have not been looked at yet."""
         partition = self.partitions.get(name)
         if partition is not None:
-            partition.seen_us = max(partition.seen_us, at_us)
+            partition.heard_us = max(partition.heard_us, at_us)
 
     def end_partition(self, name: str) -> None:
         """The partition is over; it holds nothing back any more."""
         self.partitions.pop(name, None)
 
     def advance(self, now_us: int) -> int:
-        """The watermark of the source at `now_us`; never goes back."""
+        """The watermark of the source once rows that arrived at `now_us` were looked at; never goes back."""
+        return self.raise_to(self._reached(now_us, {n: p.seen_us for n, p in self.partitions.items()}))
+
+    def by_silence(self, now_us: int) -> int:
+        """What the watermark would be at `now_us` if nothing comes, for `raise_to`."""
+        heard = {name: max(p.seen_us, p.heard_us) for name, p in self.partitions.items()}
+        return max(self.watermark_us, self._reached(now_us, heard))
+
+    def _reached(self, now_us: int, heard_us: Mapping[str, int]) -> int:
         if self.delay_us is None:
-            return self.watermark_us
-        live = [p for p in self.partitions.values() if not self._idle(p, now_us)]
+            return BEFORE_TIME
+        live = [p for name, p in self.partitions.items() if not self._idle(heard_us[name], now_us)]
         if live:
-            candidate = min(p.newest_us for p in live) - self.delay_us
-        elif self.partitions and self.idle_us is not None:
-            candidate = self._by_clock(now_us)
-        else:
-            candidate = BEFORE_TIME
-        self.watermark_us = max(self.watermark_us, candidate)
-        return self.watermark_us
+            return min(p.newest_us for p in live) - self.delay_us
+        if self.partitions and self.idle_us is not None:
+            return self._by_clock(now_us, heard_us.values())
+        return BEFORE_TIME
 
     def next_idle_us(self, now_us: int) -> int | None:
         """When the next partition will fall idle, if nothing comes; ``None`` when none can, or all are."""
         if self.idle_us is None:
             return None
-        live = [p.seen_us for p in self.partitions.values() if not self._idle(p, now_us)]
+        live = [heard_us for heard_us in self._heard() if not self._idle(heard_us, now_us)]
         return min(live) + self.idle_us if live else None
 
     def reaches_us(self, watermark_us: int, now_us: int) -> int | None:
         """When the watermark comes to `watermark_us` by the clock alone; ``None`` while rows lead it."""
         if self.idle_us is None or not self.partitions or self.next_idle_us(now_us) is not None:
             return None
-        reached_us = self._by_clock(now_us)
+        reached_us = self._by_clock(now_us, self._heard())
         return None if reached_us == BEFORE_TIME else now_us + max(0, watermark_us - reached_us)
 
-    def _idle(self, partition: Partition, now_us: int) -> bool:
-        return self.idle_us is not None and now_us - partition.seen_us >= self.idle_us
+    def _heard(self) -> list[int]:
+        return [max(p.seen_us, p.heard_us) for p in self.partitions.values()]
 
-    def _by_clock(self, now_us: int) -> int:
+    def _idle(self, heard_us: int, now_us: int) -> bool:
+        return self.idle_us is not None and now_us - heard_us >= self.idle_us
+
+    def _by_clock(self, now_us: int, heard_us: Iterable[int]) -> int:
         """Event time goes on with the clock from where the newest row left it."""
         assert self.delay_us is not None
         assert self.idle_us is not None
         newest = max(p.newest_us for p in self.partitions.values())
         if newest == BEFORE_TIME:
             return BEFORE_TIME
-        silent = min(now_us - p.seen_us for p in self.partitions.values())
+        silent = now_us - max(heard_us)
         return newest - self.delay_us + silent

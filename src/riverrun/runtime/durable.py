@@ -1,0 +1,243 @@
+"""A run that keeps its state: every step of the engine is a record of the journal, and checkpoints follow.
+
+There are no threads here. Threads (`riverrun.runtime.keeping`) or a simulation call `received` when bytes
+come, `apply`, `tick` and `end` when the engine goes on, and `take` and `write` for a checkpoint.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from riverrun.kernel.flow import Flow, Step
+from riverrun.ports import Chunk, FrameChunk, Remembered
+from riverrun.runtime.checkpoint import Checkpoint, RunMemory, SourceMemory, StepMemory, Writing
+from riverrun.runtime.dead_letters import DeadLetter
+from riverrun.runtime.delivery import Delivery
+from riverrun.runtime.job import Job
+from riverrun.runtime.log import Applied, Ended, Received, Record, to_parts
+from riverrun.runtime.pump import Arrival, PartitionMemory
+from riverrun.runtime.queue import Item, Origin
+from riverrun.state.store import Store
+
+#: A checkpoint is taken earlier after so many bytes of journal.
+CHECKPOINT_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far one source has been applied.
+
+    Parameters
+    ----------
+    replayable : whether its bytes can be read again, so that the journal need not hold them.
+    """
+
+    replayable: bool
+    upto: int = 0
+    bookmark: Remembered = field(default_factory=dict)
+    partitions: dict[str, PartitionMemory] = field(default_factory=dict)
+    ended: bool = False
+    #: Records with bytes that have been received and not applied, oldest first.
+    pending: list[int] = field(default_factory=list)
+
+    def follow(self, origin: Origin) -> None:
+        """Some chunks have been applied."""
+        if origin.upto is not None:
+            self.upto = origin.upto
+        self.bookmark = origin.bookmark
+        for name, memory in origin.partitions.items():
+            if memory is None:
+                self.partitions.pop(name, None)
+            else:
+                self.partitions[name] = memory
+
+
+class Durable:
+    """The record of one run.
+
+    Parameters
+    ----------
+    store : the open state folder; recovery is over.
+    every_us : a checkpoint is due so long after the last, when something has happened.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        job: Job,
+        delivery: Delivery,
+        progress: Sequence[Progress],
+        writing: Writing,
+        *,
+        every_us: int,
+    ) -> None:
+        self.store = store
+        self.job = job
+        self.delivery = delivery
+        self.progress = list(progress)
+        self.position = 0
+        self.unit = 0
+        self.written = 0
+        self._writing = writing
+        self._every_us = every_us
+        self._letters: list[DeadLetter] = []
+        self._lock = threading.Lock()
+        self._journal_bytes = 0
+        self._taken_us = job.world.clock.monotonic_us()
+        self._dirty = False
+        job.dead_letters.listener = self._letters.append
+
+    # -- what happens ---------------------------------------------------------------------------------
+
+    def received(self, source: int, chunks: Sequence[Chunk | FrameChunk]) -> int | None:
+        """Write down chunks that cannot be read again; returns the number of the record.
+
+        May be called from the source's thread. They are safe once the store has synced that record.
+        """
+        progress = self.progress[source]
+        if progress.replayable or not chunks:
+            return None
+        record = Received(self.job.source_ids[source], tuple(chunks))
+        # In one go: a checkpoint in between would let go of the record before it is known to be needed.
+        with self._lock:
+            number = self.store.append(to_parts(record))
+            progress.pending.append(number)
+            self._journal_bytes += sum(len(chunk.data) for chunk in chunks if isinstance(chunk, Chunk))
+        return number
+
+    def apply(self, item: Item) -> None:
+        """Take in the arrivals of an item."""
+        assert item.origin is not None
+        now_us = self.job.world.clock.now_us()
+        origin = item.origin
+        record = Applied(self.job.source_ids[item.source], now_us, origin.upto, origin.notes)
+        self.unit = self._append(record)
+        self.take_in(item.source, item.arrivals, now_us, origin)
+        self._done()
+
+    def take_in(self, source: int, arrivals: Sequence[Arrival], now_us: int, origin: Origin) -> None:
+        """What `Applied` stands for, now or in a replay."""
+        self.job.take_all(source, arrivals, now_us)
+        progress = self.progress[source]
+        progress.follow(origin)
+        with self._lock:
+            while progress.pending and origin.upto is not None and progress.pending[0] <= origin.upto:
+                progress.pending.pop(0)
+
+    def tick(self) -> None:
+        """Let happen what time alone has brought."""
+        ticked = self.job.due()
+        if ticked is not None:
+            self.unit = self._append(ticked)
+            self.job.pass_time(ticked)
+            self._done()
+
+    def end(self, source: int) -> None:
+        """A source is over for good: all of its windows close."""
+        if self.progress[source].ended:
+            return
+        self.unit = self._append(Ended(self.job.source_ids[source]))
+        self.finish(source)
+        self._done()
+
+    def finish(self, source: int) -> None:
+        """What `Ended` stands for, now or in a replay."""
+        self.progress[source].ended = True
+        self.job.end(source)
+
+    def replayed(self, position: int) -> None:
+        """A record of an earlier run has happened again."""
+        self.position = position
+        self.delivery.complete(position)
+        self._dirty = True
+
+    def _append(self, record: Record) -> int:
+        return self.store.append(to_parts(record))
+
+    def _done(self) -> None:
+        self.position = self.unit
+        self._dirty = True
+        self.delivery.complete(self.unit)
+
+    # -- checkpoints ----------------------------------------------------------------------------------
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        if not self._dirty:
+            return False
+        elapsed_us = self.job.world.clock.monotonic_us() - self._taken_us
+        return elapsed_us >= self._every_us or self._journal_bytes >= CHECKPOINT_BYTES
+
+    def take(self) -> Checkpoint:
+        """A checkpoint of this moment, by reference. Called between two records by whoever applies them."""
+        job = self.job
+        with self._lock:
+            oldest = [progress.pending[0] for progress in self.progress if progress.pending]
+            self._journal_bytes = 0
+        letters, self._letters[:] = tuple(self._letters), []
+        self._taken_us = job.world.clock.monotonic_us()
+        self._dirty = False
+        run = RunMemory(
+            job.name,
+            self.position,
+            min([self.position + 1, *oldest]),
+            job.results,
+            job.started_us,
+            job.world.clock.now_us(),
+        )
+        sources = {job.source_ids[at]: self._source_memory(at) for at in range(len(job.pumps))}
+        formats = {job.source_ids[at]: pump.format for at, pump in enumerate(job.pumps)}
+        steps, states = {}, {}
+        for at, step in enumerate(job.flow.steps):
+            if step.operator is not None:
+                counts = job.engine.counts[at]
+                steps[step.id] = StepMemory(step.signature, counts.rows_in, counts.rows_out, counts.late)
+                states[step.id] = job.engine.states[at]
+        return Checkpoint(run, sources, formats, steps, states, letters)
+
+    def write(self, checkpoint: Checkpoint, *, deliver: bool = True) -> None:
+        """Put a checkpoint on the disk. May be called from another thread; one at a time.
+
+        Parameters
+        ----------
+        deliver : whether results are handed over to the sinks first; otherwise all of them are kept with it.
+
+        Raises `StateError` when it cannot be written, `SinkError` when a sink fails for good.
+        """
+        position = checkpoint.run.position
+        settled = self.delivery.settle(position, deliver=deliver)
+        self.store.checkpoint(self._writing.commit_of(checkpoint, settled))
+        self.delivery.kept(settled)
+        self.written = position
+
+    def _source_memory(self, at: int) -> SourceMemory:
+        job, progress = self.job, self.progress[at]
+        pump, intake = job.pumps[at], job.intakes[at]
+        assert pump.schema is not None
+        with job.lock:
+            remembered = intake.remember()
+            reasons = dict(job.dead_letters.reasons(intake.read.name))
+        return SourceMemory(
+            schema=pump.schema,
+            format_name=pump.format.name if pump.format is not None else None,
+            intake=remembered,
+            upto=progress.upto,
+            bookmark=progress.bookmark,
+            partitions=dict(progress.partitions),
+            ended=progress.ended,
+            reasons=reasons,
+        )
+
+
+def output_ids(flow: Flow) -> list[str]:
+    """A name for every output that stays the same when the plan around it changes."""
+    made: list[str] = []
+    for output, at in flow.outputs:
+        step: Step = flow.steps[at]
+        name = f"{step.id} -> {output.sink.url}" if output.sink is not None else f"{step.id} -> dashboard"
+        count = sum(other == name or other.startswith(f"{name} #") for other in made)
+        made.append(name if not count else f"{name} #{count + 1}")
+    return made

@@ -1,0 +1,164 @@
+"""The words of the journal: what happened to a pipeline, in order, so that it can happen again.
+
+`Received` keeps bytes that no source can give us again; it counts as soon as it is on the disk. `Applied`,
+`Ticked` and `Ended` say what the engine did, with all that it did not compute itself: which chunks it took in
+one go, and what the clock said. The same records over the same state give the same results, byte for byte.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from riverrun.errors import StateError
+from riverrun.ports import Chunk, ChunkNote, FrameChunk
+from riverrun.state.snapshot import frame_from_bytes, frame_to_bytes
+
+_HEAD = struct.Struct("<cI")
+
+#: What a record's parts are written as; the first byte of the frame.
+_RECEIVED, _APPLIED, _TICKED, _ENDED = b"R", b"A", b"T", b"E"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Chunks of a source that cannot be read again."""
+
+    source: str
+    chunks: tuple[Chunk | FrameChunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The engine has taken in some chunks of one source, in one go.
+
+    Parameters
+    ----------
+    now_us : what the wall clock said.
+    upto : the last `Received` record among them; ``None`` where the source is read again.
+    notes : the chunks, where the source is read again.
+    """
+
+    source: str
+    now_us: int
+    upto: int | None = None
+    notes: tuple[ChunkNote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time has passed without rows.
+
+    Parameters
+    ----------
+    watermarks : by source, how far its watermark was moved.
+    early : the ids of window steps that put out early results.
+    """
+
+    watermarks: Mapping[str, int] = field(default_factory=dict)
+    early: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A source is over."""
+
+    source: str
+
+
+Record = Received | Applied | Ticked | Ended
+
+
+def to_parts(record: Record) -> list[bytes | memoryview]:
+    """A record as the parts of a journal frame; large ones are not copied."""
+    match record:
+        case Received():
+            datas = [_data_of(chunk) for chunk in record.chunks]
+            noted = [
+                [*_plain(note_of(chunk, len(data))), isinstance(chunk, FrameChunk)]
+                for chunk, data in zip(record.chunks, datas, strict=True)
+            ]
+            return [_head(_RECEIVED, {"s": record.source, "c": noted}), *datas]
+        case Applied():
+            notes = [_plain(note) for note in record.notes]
+            shape = {"s": record.source, "now": record.now_us, "upto": record.upto, "c": notes}
+            return [_head(_APPLIED, shape)]
+        case Ticked():
+            return [_head(_TICKED, {"w": dict(record.watermarks), "e": list(record.early)})]
+        case Ended():
+            return [_head(_ENDED, {"s": record.source})]
+
+
+def from_body(body: bytes, *, where: str) -> Record:
+    """The record of a journal frame. Raises `StateError` when it is none."""
+    try:
+        kind, length = _HEAD.unpack_from(body)
+        shape = orjson.loads(memoryview(body)[_HEAD.size : _HEAD.size + length])
+        return _record(kind, shape, memoryview(body)[_HEAD.size + length :])
+    except (struct.error, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise StateError(
+            f"a journal frame is none of this version: {error}",
+            where=where,
+            hint="open the folder with the version that wrote it",
+        ) from None
+
+
+def _record(kind: bytes, shape: dict[str, Any], payload: memoryview) -> Record:
+    if kind == _RECEIVED:
+        return Received(shape["s"], tuple(_chunks(shape["c"], payload)))
+    if kind == _APPLIED:
+        return Applied(shape["s"], shape["now"], shape["upto"], tuple(_note(*note) for note in shape["c"]))
+    if kind == _TICKED:
+        return Ticked(shape["w"], tuple(shape["e"]))
+    if kind == _ENDED:
+        return Ended(shape["s"])
+    raise ValueError(f"there is no record of kind {kind!r}")
+
+
+def note_of(chunk: Chunk | FrameChunk, length: int | None = None) -> ChunkNote:
+    """What is remembered of a chunk that can be read again."""
+    if isinstance(chunk, FrameChunk):
+        rows = chunk.frame.height if length is None else length
+        return ChunkNote(chunk.partition, chunk.position, rows, chunk.received_us, chunk.end)
+    size = len(chunk.data) if length is None else length
+    return ChunkNote(chunk.partition, chunk.position, size, chunk.received_us, chunk.end, chunk.truncated)
+
+
+def _data_of(chunk: Chunk | FrameChunk) -> bytes:
+    return chunk.data if isinstance(chunk, Chunk) else frame_to_bytes(chunk.frame)
+
+
+def _plain(note: ChunkNote) -> list[object]:
+    return [note.partition, note.position, note.length, note.received_us, note.end, note.truncated]
+
+
+def _note(
+    partition: str, position: int, length: int, received_us: int, end: bool, truncated: bool
+) -> ChunkNote:
+    return ChunkNote(partition, position, length, received_us, end, truncated)
+
+
+def _chunks(noted: Sequence[Sequence[Any]], payload: memoryview) -> list[Chunk | FrameChunk]:
+    chunks: list[Chunk | FrameChunk] = []
+    at = 0
+    for *plain, is_frame in noted:
+        note = _note(*plain)
+        data = bytes(payload[at : at + note.length])
+        at += note.length
+        if is_frame:
+            frame = frame_from_bytes(data)
+            chunks.append(FrameChunk(note.partition, frame, note.position, note.received_us, note.end))
+        else:
+            chunks.append(
+                Chunk(note.partition, data, note.position, note.received_us, note.end, note.truncated)
+            )
+    return chunks
+
+
+def _head(kind: bytes, shape: Mapping[str, Any]) -> bytes:
+    text = orjson.dumps(shape)
+    return _HEAD.pack(kind, len(text)) + text

@@ -1,0 +1,42 @@
+"""Where and how a run keeps its state, as users write it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from riverrun.clock import Duration, parse_duration
+from riverrun.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A folder in which a run keeps what it must not lose, for ``rr.run(..., state=...)``.
+
+    A text is enough: ``state="state/"``.
+
+    Parameters
+    ----------
+    path : the folder; it is made when it is not there. One run at a time.
+    every : a checkpoint is written this often while something happens. A restart has to do again what came
+        after the last one.
+    drop : names of steps whose kept state may be thrown away, because the plan has them no more or has
+        changed them. `riverrun inspect` lists the names.
+
+    >>> State("state/", every="5s").every_us
+    5000000
+    """
+
+    path: str
+    every: Duration = "1s"
+    drop: tuple[str, ...] | list[str] = ()
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ConfigError("the folder is missing", where="state=", hint='state="state/"')
+        if self.every_us == 0:
+            raise ConfigError("checkpoints need some time between them", where="state=", hint='every="1s"')
+
+    @property
+    def every_us(self) -> int:
+        """Microseconds between checkpoints."""
+        return parse_duration(self.every, where="state=, every")
