@@ -141,6 +141,17 @@ def _read_memory(sink: Sink, schema: Schema) -> pl.DataFrame:
     return sink.rows()
 
 
+#: How other programs read what each kind of sink has written to.
+READERS: Mapping[type, Read] = {
+    CsvSink: _read_csv,
+    JsonlSink: _read_jsonl,
+    ParquetSink: _read_parquet,
+    DuckdbSink: _read_duckdb,
+    SqliteSink: _read_sqlite,
+    MemorySink: _read_memory,
+}
+
+
 @dataclass(frozen=True)
 class DurableHarness:
     """One kind of exactly-once sink: a new target for each number, and how to read it."""

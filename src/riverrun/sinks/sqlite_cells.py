@@ -10,8 +10,6 @@ import polars as pl
 from riverrun.errors import SinkError
 from riverrun.sinks.cells import instant_text, is_text, nested_as_json
 
-_INT64_MAX = 2**63 - 1
-
 
 def storage_class(dtype: pl.DataType) -> str:
     """What a column is declared as: ``INTEGER``, ``REAL``, ``TEXT`` or ``BLOB``.
@@ -74,7 +72,7 @@ def _check_size(cells: pl.DataFrame, *, where: str) -> None:
     wide = [name for name, dtype in cells.schema.items() if dtype in (pl.UInt64, pl.Int128, pl.UInt128)]
     for name in wide:
         column = cells[name]
-        too_big = column.filter((column > _INT64_MAX) | (column < -_INT64_MAX - 1))
+        too_big = column.filter(column.cast(pl.Int64, strict=False).is_null() & column.is_not_null())
         if too_big.len():
             raise SinkError(
                 f"column {name!r} has the value {too_big[0]}, and SQLite holds integers of 64 bits with a sign",
