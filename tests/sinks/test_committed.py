@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 import polars as pl
@@ -13,9 +12,7 @@ from riverrun.ports import DurableWriter, Remembered
 from riverrun.runtime.real_world import RealWorld
 from riverrun.sinks.csv import CsvSink
 from riverrun.sinks.jsonl import JsonlSink
-from riverrun.testing.simulated_files import SimulatedFiles
 from riverrun.testing.simulated_world import SimulatedWorld
-from riverrun.world import WritableFile
 
 SCHEMA = pl.Schema({"n": pl.Int64()})
 
@@ -162,33 +159,9 @@ def test_a_closed_writer_takes_nothing(world):
             act()
 
 
-class FullDisk(SimulatedFiles):
-    """Files of which only so many bytes still fit; a write that does not fit is done in part."""
-
-    free_bytes = 0
-
-    def open_write(self, path: str, *, append: bool) -> WritableFile:
-        return FullFile(super().open_write(path, append=append), self)
-
-
-class FullFile:
-    def __init__(self, file: WritableFile, disk: FullDisk) -> None:
-        self._file = file
-        self._disk = disk
-        self.truncate, self.sync, self.close = file.truncate, file.sync, file.close
-
-    def write(self, data: bytes) -> None:
-        fits = data[: self._disk.free_bytes]
-        self._file.write(fits)
-        self._disk.free_bytes -= len(fits)
-        if len(fits) < len(data):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-
 @pytest.mark.parametrize("sink", [CSV, JsonlSink("a.jsonl")])
 def test_a_full_disk_passes(world, sink):
-    world.files = disk = FullDisk(world.clock)
-    disk.free_bytes = 20
+    world.files.space_bytes = 20
     writer = opened(world, sink)
     writer.write(0, rows(1))
     mark = writer.commit()
@@ -196,7 +169,7 @@ def test_a_full_disk_passes(world, sink):
         writer.write(1, rows(*range(100)))
     with pytest.raises(SinkError, match="after it had been closed"):
         writer.commit()
-    disk.free_bytes = 10_000
+    world.files.space_bytes = None
     writer = opened(world, sink, mark)
     assert writer.delivered == 0
     writer.write(1, rows(2, 3))

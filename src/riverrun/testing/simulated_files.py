@@ -212,7 +212,8 @@ class SimulatedFiles:
 
     def sync_folder(self, path: str) -> None:
         self._count_sync()
-        self._unsynced_names = [(folder, undo) for folder, undo in self._unsynced_names if folder != path]
+        synced = "" if path == "." else path.rstrip("/")
+        self._unsynced_names = [(folder, undo) for folder, undo in self._unsynced_names if folder != synced]
 
     def lock(self, path: str) -> FileLock:
         self._check(path)
