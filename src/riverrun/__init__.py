@@ -38,6 +38,7 @@ from riverrun.stats.extremes import max, min, range
 from riverrun.stats.frequencies import mode, top_k
 from riverrun.stats.geometric import geometric_mean
 from riverrun.stats.histograms import histogram
+from riverrun.stats.matrices import corr_matrix, cov_matrix
 from riverrun.stats.moments import corr, cov, mean, sem, std, var
 from riverrun.stats.ordered import collect, first, last, ohlc
 from riverrun.stats.quantiles import iqr, mad, median, quantile, quantiles
@@ -75,8 +76,10 @@ __all__ = [
     "autocorr",
     "collect",
     "corr",
+    "corr_matrix",
     "count",
     "cov",
+    "cov_matrix",
     "cumulating",
     "ewm_mean",
     "ewm_std",

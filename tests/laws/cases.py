@@ -13,7 +13,9 @@ from tests.laws.references import (
     between_quartiles,
     binned,
     correlation,
+    correlations,
     covariance,
+    covariances,
     decayed,
     line,
     median_deviation,
@@ -36,6 +38,7 @@ NUMBERS = [3.0, -1.5, None, 1e9, 7.25, 7.25, 0.0, 1e-7, None, -2e4, 13.0, 4.0]
 OTHERS = [1.0, 2.0, 5.0, None, 0.5, 3.0, 8.0, 1.0, 2.0, 0.25, 4.0, 6.0]
 X = {"x": NUMBERS}
 XY = {"x": NUMBERS, "y": OTHERS}
+XYZ = XY | {"z": [2.0, 2.0, 3.0, 1.0, None, 3.5, 1.0, 2.0, 0.5, 3.0, -1.0, 2.0]}
 INTEGERS = {"x": [2**62, 2**61, None, -5, 7, 2**60]}
 TEXT = {"x": ["b", "a", None, "b", "ä", ""]}
 
@@ -94,4 +97,6 @@ CASES = [
     ("mode", rr.mode("x"), TEXT, lambda r: v[0]["value"] if (v := most_frequent(1)(r)) else None, {}),
     ("histogram", rr.histogram("x", [-2, 0, 4, 13]), X, binned([-2, 0, 4, 13]), {}),
     ("histogram of bins", rr.histogram("x", 4, between=(0, 8)), X, binned([0, 2, 4, 6, 8]), {}),
+    ("cov_matrix", rr.cov_matrix(["x", "y", "z"]), XYZ, covariances, {}),
+    ("corr_matrix", rr.corr_matrix(["x", "y", "z"]), XYZ, correlations, {}),
 ]

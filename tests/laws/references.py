@@ -158,3 +158,34 @@ def between_quartiles(rows):
 def median_deviation(rows):
     xs = values(rows)
     return statistics.median(abs(x - statistics.median(xs)) for x in xs) if xs else None
+
+
+def complete(rows):
+    return [row for row in rows.rows() if None not in row]
+
+
+def covariances(rows):
+    """Over the rows in which nothing is null."""
+    columns = list(zip(*complete(rows), strict=True))
+    n = len(complete(rows))
+    means = [math.fsum(column) / n for column in columns]
+    return [
+        [
+            math.fsum((x - mx) * (y - my) for x, y in zip(xs, ys, strict=True)) / n
+            for ys, my in zip(columns, means, strict=True)
+        ]
+        for xs, mx in zip(columns, means, strict=True)
+    ] or None
+
+
+def correlations(rows):
+    cov = covariances(rows)
+    if cov is None:
+        return None
+    return [
+        [
+            None if not cov[i][i] or not cov[j][j] else cov[i][j] / math.sqrt(cov[i][i]) / math.sqrt(cov[j][j])
+            for j in range(len(cov))
+        ]
+        for i in range(len(cov))
+    ]
