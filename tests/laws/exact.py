@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -45,22 +46,44 @@ def pairs() -> dict[str, Pair]:
 
 
 def moments(xs: Sequence[float], ys: Sequence[float]) -> Mapping[str, Fraction]:
-    """Exactly; of the correlation its square."""
+    """Exactly; of the correlation its square, of the skewness its square with its sign."""
     fx, fy = [Fraction(x) for x in xs], [Fraction(y) for y in ys]
     n = len(fx)
     mx, my = sum(fx) / n, sum(fy) / n
-    sxx, syy = sum((x - mx) ** 2 for x in fx), sum((y - my) ** 2 for y in fy)
-    sxy = sum((x - mx) * (y - my) for x, y in zip(fx, fy, strict=True))
-    return {"mean": mx, "var": sxx / n, "cov": sxy / n, "corr": sxy * sxy / (sxx * syy)}
+    off = [x - mx for x in fx]
+    sxx, syy = sum(x**2 for x in off), sum((y - my) ** 2 for y in fy)
+    sxy = sum(x * (y - my) for x, y in zip(off, fy, strict=True))
+    m3, m4 = (sum(x**power for x in off) for power in (3, 4))
+    return {
+        "mean": mx,
+        "var": sxx / n,
+        "cov": sxy / n,
+        "corr": sxy * sxy / (sxx * syy),
+        "skew": n * m3 * abs(m3) / sxx**3,
+        "kurtosis": n * m4 / sxx**2,
+        "slope": sxy / sxx,
+        "intercept": my - sxy / sxx * mx,
+        "autocorr": sum(a * b for a, b in itertools.pairwise(off)) / sxx,
+    }
 
 
 def error(name: str, got: float, exact: Fraction, largest: float) -> float:
-    """Relative to the exact value; of the mean, which may cancel, to the largest value."""
+    """Relative to the exact value; of what may cancel (mean, intercept) to the largest value."""
     if name == "mean":
         return float(abs(Fraction(got) - exact) / Fraction(largest))
     if name in ("std", "corr"):
         # Of a root half the relative error of its square.
         return float(abs(Fraction(got) ** 2 - exact) / exact / 2)
+    if name == "skew":
+        # Relative, but of 1 where it is less: what is symmetric has none.
+        root = math.copysign(math.sqrt(abs(exact)), exact)
+        return abs(got - root) / max(1.0, abs(root))
+    if name == "kurtosis":
+        return float(abs(Fraction(got) + 3 - exact) / exact)
+    if name == "intercept":
+        return float(abs(Fraction(got) - exact) / Fraction(max(1.0, largest)))
+    if name == "autocorr":
+        return float(abs(Fraction(got) - exact))
     if exact == 0:
         return 0.0 if got == 0 else math.inf
     return float(abs((Fraction(got) - exact) / exact))

@@ -5,6 +5,7 @@ Run it to make the table of docs/accuracy.md again: ``python -m tests.laws.split
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -21,7 +22,12 @@ AGGREGATES = {
     "std": rr.std("x"),
     "cov": rr.cov("x", "y"),
     "corr": rr.corr("x", "y"),
+    "skew": rr.skew("x"),
+    "kurtosis": rr.kurtosis("x"),
+    "line": rr.regression("y", "x"),
+    "autocorr": rr.autocorr("x"),
 }
+STATISTICS = [*(name for name in AGGREGATES if name != "line"), "slope", "intercept"]
 BY = ["group"]
 
 
@@ -49,7 +55,8 @@ def worst_errors(xs: Sequence[float], ys: Sequence[float], *, trials: int, seed:
     exact = dict(moments(xs, ys))
     exact["std"] = exact["var"]
     largest = max(map(abs, xs))
-    worst = dict.fromkeys(AGGREGATES, 0.0)
+    steep = max(1.0, math.sqrt(moments(ys, ys)["var"] / exact["var"]))
+    worst = dict.fromkeys(STATISTICS, 0.0)
     for _ in range(trials):
         parts, references = [], NO_REFERENCES
         for start, stop in split(len(xs), chance):
@@ -57,18 +64,19 @@ def worst_errors(xs: Sequence[float], ys: Sequence[float], *, trials: int, seed:
             known = references if chance.random() < 0.7 else NO_REFERENCES
             part, references = program.of_rows(rows[start:stop], BY, known)
             parts.append(part)
-        result = program.results(merged_anyhow(program, parts, chance), BY, pl.lit(0), pl.lit(1))
+        result = program.results(merged_anyhow(program, parts, chance), BY, pl.lit(0), pl.lit(1)).unnest("line")
         for name in worst:
-            worst[name] = max(worst[name], error(name, result[name].item(), exact[name], largest))
+            scale = largest * steep if name == "intercept" else largest
+            worst[name] = max(worst[name], error(name, result[name].item(), exact[name], scale))
     return worst
 
 
 def main() -> None:
-    print(f"| data set | values | {' | '.join(AGGREGATES)} |")
-    print("|---|---|" + "---|" * len(AGGREGATES))
+    print(f"| data set | values | {' | '.join(STATISTICS)} |")
+    print("|---|---|" + "---|" * len(STATISTICS))
     for name, (xs, ys) in pairs().items():
         worst = worst_errors(xs, ys, trials=200)
-        print(f"| {name} | {len(xs)} | " + " | ".join(f"{worst[s]:.0e}" for s in AGGREGATES) + " |")
+        print(f"| {name} | {len(xs)} | " + " | ".join(f"{worst[s]:.0e}" for s in STATISTICS) + " |")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def test_through_collect(name):
     )
     exact = moments(xs, ys)
     largest = max(map(abs, xs))
-    assert all(error(s, got[s], exact[s], largest) <= GOAL for s in exact)
+    assert all(error(s, got[s], exact[s], largest) <= GOAL for s in ("mean", "var", "cov", "corr"))
 
 
 CERTIFIED = json.loads((DATA / "nist_certified.json").read_text())["datasets"]

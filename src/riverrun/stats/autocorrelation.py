@@ -36,11 +36,12 @@ class Autocorrelation(OfOne):
         sums = products.group_by(by, maintain_order=True).agg(
             pl.col("product").sum(),
             pl.col("square").sum(),
-            (value.min() != value.max()).alias("varies"),
+            ((value.min() != value.max()) | value.is_nan().any()).alias("varies"),
             pl.len().alias("n"),
         )
         r = pl.col("product") / pl.col("square")
-        return sums.select(*by, pl.when(pl.col("varies") & (pl.col("n") > self.lag)).then(r).alias("value"))
+        defined = pl.col("varies") & (pl.col("square") != 0) & (pl.col("n") > self.lag)
+        return sums.select(*by, pl.when(defined).then(r).alias("value"))
 
 
 def autocorr(x: ColumnLike, lag: int = 1, *, nan: Nan = "propagate") -> Aggregate:

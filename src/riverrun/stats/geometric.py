@@ -13,14 +13,14 @@ from riverrun.stats.partials import ColumnLike, Input, Nan, Partial
 
 @dataclass(frozen=True, slots=True)
 class GeometricMean(OfOne):
-    """Of values whose logarithm is `x`."""
+    logarithm: Input
 
     def partials(self) -> tuple[Partial, ...]:
-        return (moments_of(self.x),)
+        return (moments_of(self.logarithm),)
 
     def value(self, at: Finished) -> pl.Expr:
         del at
-        m = moments_of(self.x)
+        m = moments_of(self.logarithm)
         return pl.when(m.col("n") > 0).then((m.col("ref") + m.col("mean")).exp())
 
 
@@ -45,6 +45,6 @@ def geometric_mean(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
     >>> stats.agg(g=rr.geometric_mean("growth")).collect()["g"].round(9).to_list()
     [4.0]
     """
-    expr = pl.col(x) if isinstance(x, str) else x
-    number = Input.of(expr).expr.cast(pl.Float64)
-    return GeometricMean(Input.of(number.log(), nan=nan, read="number"), label_of("geometric_mean", x))
+    item = Input.of(x, nan=nan, read="number")
+    logarithm = Input.of(item.expr.cast(pl.Float64).log(), nan=nan, read="number")
+    return GeometricMean(item, label_of("geometric_mean", x), logarithm)

@@ -179,7 +179,10 @@ class CorrelationMatrix(Matrix):
         del n
         with np.errstate(all="ignore"):
             root = np.sqrt(np.diagonal(c, axis1=1, axis2=2))
-            r = np.clip(c / (root[:, :, None] * root[:, None, :]), -1.0, 1.0)
+            r = np.clip(c / root[:, :, None] / root[:, None, :], -1.0, 1.0)
+        # Rounding leaves the diagonal next to 1; what is undefined stays so.
+        same = np.arange(r.shape[1])
+        r[:, same, same] = np.where(np.isfinite(r[:, same, same]), 1.0, np.nan)
         varies = root != 0
         return r, varies[:, :, None] & varies[:, None, :]
 

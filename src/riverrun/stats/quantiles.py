@@ -170,7 +170,11 @@ def quantiles_of_counts(table: pl.DataFrame, by: Sequence[str], qs: Sequence[flo
 
 def _between(at: int, q: float) -> pl.Expr:
     low, high, rank = pl.col(f"low{at}"), pl.col(f"high{at}"), (pl.col("n") - 1) * q
-    straight = pl.when(low == high).then(low).otherwise(low + (high - low) * (rank - rank.floor()))
+    share, apart = rank - rank.floor(), high - low
+    # Finite values may lie further apart than the largest double.
+    far = apart.is_infinite() & low.is_finite() & high.is_finite()
+    mixed = pl.when(far).then(low * (1 - share) + high * share).otherwise(low + apart * share)
+    straight = pl.when(low == high).then(low).otherwise(mixed)
     return pl.when(pl.col("nan")).then(math.nan).otherwise(straight)
 
 
