@@ -39,7 +39,7 @@ class ValueCounts(LongOfOne):
 
     def merge(self, frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         # Small groups stay as they are: finding equal values among them costs more than it saves.
-        if frame.height <= EXACT_VALUES:
+        if int(frame["count"].sum()) <= EXACT_VALUES:
             return frame
         sizes = (
             frame.group_by(by).agg(pl.col("count").sum().alias("size")).filter(pl.col("size") > EXACT_VALUES)
