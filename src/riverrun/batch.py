@@ -1,7 +1,8 @@
 """A batch: rows that arrived together, and what the engine must know of each.
 
-Two hidden columns may ride along. They are there only when a batch holds rows that came behind their
-partition's watermark, which is rare; everything else is decided for the batch as a whole.
+Hidden columns may ride along. They are there only when a batch holds rows that came behind their partition's
+watermark, rows of partitions that must be told apart, or filled-in values; everything else is decided for the
+batch as a whole.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import polars as pl
 ROW_WATERMARK = "__riverrun_watermark"
 #: Hidden column: where the row stands among all rows of its source, for order between partitions.
 ROW_ORDER = "__riverrun_order"
+#: Hidden column: how many values of the row were filled in by a step (UInt32); null or no column: none.
+IMPUTED = "__riverrun_imputed"
 #: What hidden columns begin with; names of this kind are refused in schemas.
 HIDDEN_PREFIX = "__riverrun_"
 

@@ -165,6 +165,13 @@ class AcknowledgingReader(Reader, Protocol):
         """Everything of a partition before `position` is on the disk. May come from a thread of its own."""
         ...
 
+    def continues(self, partition: str) -> bool:
+        """Whether a partition goes on after a restart, as that of a producer who comes back does.
+
+        The runtime ends the other ones that were open.
+        """
+        ...
+
 
 class Source(Protocol):
     """A frozen description of where data comes from."""

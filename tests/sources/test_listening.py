@@ -77,18 +77,18 @@ def test_when_full_new_ones_wait_until_a_place_is_free():
     world = SimulatedWorld()
     reader = listening(world, connections=2)
     first, second, third = (world.network.dial(DOOR) for _ in range(3))
-    for peer, text in ((first, b"1"), (second, b"2"), (third, b"3")):
+    for peer, text in ((first, b"1\n"), (second, b"2\n"), (third, b"3\n")):
         peer.send(text)
     world.after("5s", first.close)
     chunks = pump(world, reader, lasting="4s")
-    assert sorted(texts(chunks).values()) == [b"1", b"2"]
+    assert sorted(texts(chunks).values()) == [b"1\n", b"2\n"]
     assert reader.status == "listening at 127.0.0.1:9999, 2 connections (full: the limit is 2)"
-    assert sorted(texts(pump(world, reader)[1:]).values()) == [b"3"]
+    assert sorted(texts(pump(world, reader)[1:]).values()) == [b"3\n"]
 
 
 def test_when_full_the_oldest_that_never_sent_makes_room():
     world = SimulatedWorld()
-    reader = listening(world, connections=3, first_byte_s=10)
+    reader = listening(world, connections=3, first_line_s=10)
     silent = [world.network.dial(DOOR)]
     reader.poll(1_000)
     world.advance("1s")
@@ -105,7 +105,7 @@ def test_when_full_the_oldest_that_never_sent_makes_room():
 
 def test_a_silent_connection_keeps_its_place_while_nobody_needs_it():
     world = SimulatedWorld()
-    reader = listening(world, connections=1, first_byte_s=10)
+    reader = listening(world, connections=1, first_line_s=10, idle_s=None)
     silent = world.network.dial(DOOR)
     pump(world, reader, lasting="60s")
     silent.send(b"late, but here\n")

@@ -23,11 +23,13 @@ class Output:
     frames : results in order, with the columns of the step's schema.
     late : rows that came too late for a window, with that window's bounds.
     refused : the places (`ROW_ORDER`) of rows that were too late for all of their windows.
+    duplicate : the places of rows that repeat another one.
     """
 
     frames: tuple[pl.DataFrame, ...] = ()
     late: tuple[pl.DataFrame, ...] = ()
     refused: tuple[pl.Series, ...] = field(default=())
+    duplicate: tuple[pl.Series, ...] = field(default=())
 
 
 NOTHING = Output()

@@ -62,6 +62,11 @@ class Stateful(Inner, ABC):
         """Whether rows can come too late for it."""
         return False
 
+    @property
+    def counts_rows(self) -> bool:
+        """Whether it drops rows that must be counted, so that each has to carry its place (`ROW_ORDER`)."""
+        return False
+
     @abstractmethod
     def typed(self, *before: Typed) -> Typed:
         """The columns that it makes of its inputs. Raises `PlanError` where it cannot work on them."""

@@ -5,7 +5,7 @@ Nothing runs here. `Stream` is thin on purpose: what a step means stands with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ import polars as pl
 
 from riverrun.clock import Duration, parse_duration
 from riverrun.errors import PlanError, did_you_mean
+from riverrun.plan import cleaning_steps
+from riverrun.plan.cleaning import Fill
 from riverrun.plan.explain import explain
 from riverrun.plan.nodes import (
     Cast,
@@ -146,6 +148,90 @@ class Stream:
         declared = None if schema is None else pl.Schema(schema)
         return Stream(MapFrames((self.node,), fn, as_, declared))
 
+    # -- steps that remember rows before -------------------------------------------------------------
+
+    def unique(self, keys: str | Sequence[str], *, within: Duration | None = None) -> Stream:
+        """Let the first row of each key pass, and drop those that repeat it within some event time.
+
+        A row is a repetition when a row of the same key that has passed lies at most `within` from it, before
+        or after. The rows are taken in the order in which they arrive, and pass at once. Dropped ones are
+        counted as `duplicate`. A row that comes more than `within` behind the watermark is late, since the
+        rows that it might repeat have been forgotten: see `late`. Memory: one entry for each row that passed
+        in the last two `within`.
+
+        Parameters
+        ----------
+        keys : the columns that are equal in repetitions; a null is equal to a null.
+        within : how far apart repetitions may be. Needed, so that keys can be forgotten.
+
+        >>> import riverrun as rr
+        >>> schema = {"ts": rr.Timestamp("s"), "id": pl.Int64}
+        >>> rows = rr.read({"ts": [1, 2, 9], "id": [7, 7, 7]}, schema=schema, time="ts")
+        >>> rows.unique("id", within="5s").collect()["ts"].dt.epoch("s").to_list()
+        [1, 9]
+        """
+        return Stream(cleaning_steps.unique(self.node, keys, within))
+
+    def forward_fill(
+        self, columns: str | Sequence[str], *, by: str | Sequence[str] = (), max_age: Duration | None = None
+    ) -> Stream:
+        """Fill nulls with the last value that came before them, key by key, in the order of arrival.
+
+        As `forward_fill` in Polars and `ffill` in pandas on the rows in the order in which they came: a row
+        that comes out of order is filled with what came before it, which may be newer. For values by event
+        time take `resample`. Filled values count as imputed (`quality=True` of windows). Memory: one row for
+        each key, at most `Limits.max_keys`; rows of further keys are not filled.
+
+        Parameters
+        ----------
+        columns : the columns to fill.
+        by : the columns whose values make a key; without any, all rows belong together.
+        max_age : how far apart in event time a value and the row that it fills may be; keys that have been
+            silent for so long are forgotten.
+
+        >>> import riverrun as rr
+        >>> rows = rr.read({"sensor": ["a", "b", "a"], "x": [1.0, None, None]})
+        >>> rows.forward_fill("x", by="sensor").collect()["x"].to_list()
+        [1.0, None, 1.0]
+        """
+        return Stream(cleaning_steps.forward_fill(self.node, columns, by, max_age))
+
+    def resample(
+        self,
+        every: Duration,
+        *,
+        by: str | Sequence[str] = (),
+        fill: Fill = "forward",
+        columns: str | Sequence[str] | None = None,
+        max_gap: Duration,
+    ) -> Stream:
+        """Values at regular instants of event time, key by key.
+
+        Instants are multiples of `every` since 1970. A row comes out for each key and instant, ordered by
+        instant, then key, once the watermark is past it: with the last values at or before the instant
+        (``"forward"``), with nulls where none came since the instant before (``"null"``), or on the line
+        between the rows before and behind (``"linear"``, numbers only; comes out `max_gap` later). Where
+        there are several rows at one time the last that came counts. At the end of the input the grid ends
+        with its newest row. To bring many rows down to few take a window and an aggregate.
+
+        A row counts as late, see `late`, when its first instant was over for its own partition (with
+        ``"linear"``: when its own time was). Memory: the rows since the watermark and one of each key.
+
+        Parameters
+        ----------
+        by : the columns whose values make a key; without any, all rows belong together.
+        columns : the columns that get values; all others, if none is named.
+        max_gap : how far a value reaches. A key that has been silent for longer leaves the grid until it
+            comes back.
+
+        >>> import riverrun as rr
+        >>> schema = {"ts": rr.Timestamp("s"), "x": pl.Float64}
+        >>> rows = rr.read({"ts": [0, 4], "x": [1.0, 3.0]}, schema=schema, time="ts")
+        >>> rows.resample("2s", fill="linear", max_gap="10s").collect()["x"].to_list()
+        [1.0, 2.0, 3.0]
+        """
+        return Stream(cleaning_steps.resample(self.node, every, by, fill, columns, max_gap))
+
     # -- windows ------------------------------------------------------------------------------------
 
     def group_by(self, *keys: IntoExpr) -> Grouped:
@@ -153,12 +239,12 @@ class Stream:
         return Grouped(self, tuple(_key(key) for key in keys))
 
     def late(self) -> Stream:
-        """The rows that came too late for a window of this aggregation, each with that window's bounds."""
+        """The rows that came too late for this step; behind a window, each with that window's bounds."""
         if not isinstance(self.node, Stateful) or not self.node.has_late:
             raise PlanError(
-                f"only results of windows have late rows, and this is {self.node.label!r}",
+                f"no rows can come too late for {self.node.label!r}",
                 where="late",
-                hint="call it on what .agg(...) returned",
+                hint="call it on what .agg(...), .unique(...) or .resample(...) returned",
             )
         return Stream(Late((self.node,)))
 

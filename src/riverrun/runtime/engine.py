@@ -25,6 +25,14 @@ class Emission:
     frame: pl.DataFrame
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """How many rows of a source did not get through, each counted once."""
+
+    late: int = 0
+    duplicate: int = 0
+
+
 @dataclass(slots=True)
 class StepCounts:
     """What went through a step."""
@@ -42,7 +50,16 @@ class _Turn:
     results: dict[int, list[pl.DataFrame]] = field(default_factory=dict)
     late: dict[int, list[pl.DataFrame]] = field(default_factory=dict)
     refused: list[pl.Series] = field(default_factory=list)
+    duplicate: list[pl.Series] = field(default_factory=list)
     emissions: list[Emission] = field(default_factory=list)
+
+    def dropped(self) -> Dropped:
+        """A row that repeats another one is no late row, whatever other steps make of it."""
+        repeated = pl.concat(self.duplicate).unique() if self.duplicate else pl.Series(dtype=pl.Int64)
+        late = pl.concat(self.refused).unique() if self.refused else pl.Series(dtype=pl.Int64)
+        if len(late) and len(repeated):
+            late = late.filter(~late.is_in(repeated.implode()))
+        return Dropped(len(late), len(repeated))
 
 
 class Engine:
@@ -78,16 +95,15 @@ class Engine:
     def reads(self) -> list[Read]:
         return [step.node for step in self.flow.steps if isinstance(step.node, Read)]
 
-    def feed(self, read: Read, frame: pl.DataFrame, watermark_us: int) -> tuple[list[Emission], int]:
-        """Take in rows of a source, then its watermark. Returns results, and how many rows were late."""
+    def feed(self, read: Read, frame: pl.DataFrame, watermark_us: int) -> tuple[list[Emission], Dropped]:
+        """Take in rows of a source, then its watermark. Returns results, and how many rows were dropped."""
         turn = _Turn()
         source, *behind = self._behind[read]
         self.counts[source].rows_in += frame.height
         self.watermarks_us[source] = watermark_us
         self._deliver(source, (frame,), turn)
         self._run_all(behind, turn)
-        refused = pl.concat(turn.refused).n_unique() if turn.refused else 0
-        return turn.emissions, refused
+        return turn.emissions, turn.dropped()
 
     def advance(self, read: Read, watermark_us: int) -> list[Emission]:
         """Event time has gone on without rows."""
@@ -155,6 +171,7 @@ class Engine:
             for out in self._operate(at, step.operator, inputs):
                 turn.late.setdefault(at, []).extend(out.late)
                 turn.refused += out.refused
+                turn.duplicate += out.duplicate
                 counts.late += sum(frame.height for frame in out.late)
                 self._deliver(at, out.frames, turn)
         elif step.change is not None:

@@ -19,6 +19,7 @@ from riverrun.kernel.window_frame import event_times
 from riverrun.plan.nodes import Read
 from riverrun.plan.typed import ARRIVED_AT
 from riverrun.ports import Rejected
+from riverrun.runtime.engine import Dropped
 from riverrun.runtime.pump import Arrival
 from riverrun.schema import INSTANT, Schema
 from riverrun.windows.watermark import AFTER_TIME, Partition, WatermarkTracker
@@ -36,6 +37,7 @@ class Counts:
     received: int = 0
     applied: int = 0
     late: int = 0
+    duplicate: int = 0
     dead_lettered: int = 0
     in_flight: int = 0
     blank: int = 0
@@ -75,7 +77,8 @@ class Intake:
     Parameters
     ----------
     keys : text columns of the source that are grouping keys, whose length is limited.
-    ordered : whether every row carries its place, because partitions have to be told apart.
+    ordered : whether every row carries its place, because partitions have to be told apart, or rows that
+        some step drops have to be counted.
     """
 
     read: Read
@@ -124,11 +127,12 @@ class Intake:
             self.tracker.end_partition(arrival.partition)
         return Batch(frame, arrival.received_us), (*arrival.rejected, *refused)
 
-    def settle(self, arrival: Arrival, applied: int, late: int, dead_lettered: int) -> None:
+    def settle(self, arrival: Arrival, applied: int, dropped: Dropped, dead_lettered: int) -> None:
         """What has become of the rows of an arrival."""
         self.counts.in_flight -= arrival.records
-        self.counts.applied += applied - late
-        self.counts.late += late
+        self.counts.applied += applied - dropped.late - dropped.duplicate
+        self.counts.late += dropped.late
+        self.counts.duplicate += dropped.duplicate
         self.counts.dead_lettered += dead_lettered
 
     def remember(self) -> IntakeMemory:

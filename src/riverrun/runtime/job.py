@@ -15,6 +15,7 @@ import polars as pl
 from riverrun.errors import FormatError
 from riverrun.kernel.flow import Flow, flow_of
 from riverrun.plan.nodes import Output, Read, sources_of, walk
+from riverrun.plan.stateful import Stateful
 from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.ports import Rejected
 from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
@@ -73,7 +74,7 @@ class Job:
                 pump.read,
                 schemas[pump.read],
                 group_keys(_keys(outputs, pump.read), schemas[pump.read]),
-                ordered=_partitioned(pump.read),
+                ordered=_partitioned(pump.read) or _counted(outputs, pump.read),
             )
             for pump in pumps
         ]
@@ -110,10 +111,10 @@ class Job:
         if rejected:
             self._reject(intake, arrival, rejected)
         watermark_us = intake.tracker.advance(arrival.received_us or now_us)
-        emissions, late = self.engine.feed(intake.read, batch.frame, watermark_us)
+        emissions, dropped = self.engine.feed(intake.read, batch.frame, watermark_us)
         emissions += self.engine.early(lambda node: node.emit == "batch")
         with self.lock:
-            intake.settle(arrival, batch.rows, late, len(rejected))
+            intake.settle(arrival, batch.rows, dropped, len(rejected))
             self._rates[source].note(self.world.clock.monotonic_us(), arrival.records)
         self._put_out(emissions, arrival.received_us)
 
@@ -242,6 +243,7 @@ class Job:
             received=counts.received,
             applied=counts.applied,
             late=counts.late,
+            duplicate=counts.duplicate,
             dead_lettered=counts.dead_lettered,
             in_flight=counts.in_flight,
             blank=counts.blank,
@@ -303,6 +305,14 @@ def distinct_names(names: Iterable[str]) -> tuple[str, ...]:
 
 def _partitioned(read: Read) -> bool:
     return bool(getattr(read.source, "partitioned", False))
+
+
+def _counted(outputs: Sequence[Output], read: Read) -> bool:
+    """Whether some step drops rows of a source that have to be counted."""
+    return any(
+        isinstance(node, Stateful) and node.counts_rows and read in sources_of(node)
+        for node in walk(*(output.node for output in outputs))
+    )
 
 
 def _keys(outputs: Sequence[Output], read: Read) -> list[str]:

@@ -151,6 +151,8 @@ class SocketListener:
         if isinstance(self._address, UnixAddress):
             return SocketConnection(accepted, self._address.path)
         _keep_alive(accepted)
+        # What goes back are short answers, which nobody shall wait for.
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return SocketConnection(accepted, str(TcpAddress(name[0], name[1])))
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from riverrun.clock import parse_duration
 from riverrun.component import setting
 from riverrun.errors import ConfigError
 from riverrun.limits import Limits
+from riverrun.sources.acknowledging import AcknowledgingReader
 from riverrun.sources.backoff import Backoff
 from riverrun.sources.connecting import ConnectingReader
 from riverrun.sources.defaults import Defaults
@@ -77,7 +78,8 @@ class TcpListen(Defaults):
 
     Each connection is a partition (``127.0.0.1:50412#3``). There is no authentication: whoever can reach
     the port can send. So only the machine itself can, unless `allow_unauthenticated` says otherwise.
-    `Limits` caps connections, in all and per peer.
+    `Limits` caps connections, in all and per peer. With `ack` senders are told what is safe, and may send
+    again what was not: see the page "Sources and acknowledgments".
 
     Raises `ConfigError` for an address that others can reach, and `SourceError` when the port is taken.
 
@@ -91,6 +93,9 @@ class TcpListen(Defaults):
         False,
         help="listen at an address that other machines can reach, though nobody has to prove who they are",
     )
+    ack: bool = setting(False, help="tell senders which of their lines are on the disk (with a state folder)")
+    max_producers: int = setting(10_000, help="with ack: how many named producers are remembered")
+    producer_ttl: str = setting("7d", help="with ack: how long after it was last heard of one is remembered")
 
     def __post_init__(self) -> None:
         check_port(self.port, lowest=0, where=self.url)
@@ -100,6 +105,11 @@ class TcpListen(Defaults):
                 where=self.url,
                 hint="listen at 127.0.0.1, or say allow_unauthenticated=True if the network can be trusted",
             )
+        check_producers(self.max_producers, self.producer_ttl, where=self.url)
+
+    @property
+    def acknowledges(self) -> bool:
+        return self.ack
 
     @property
     def url(self) -> str:
@@ -118,12 +128,17 @@ class TcpListen(Defaults):
         return None
 
     def open(self, world: World, limits: Limits) -> ListeningReader:
-        return ListeningReader(
+        address, per_peer = TcpAddress(self.host, self.port), limits.connections_per_peer
+        if not self.ack:
+            return ListeningReader(world, address, limits, url=self.url, per_peer=per_peer)
+        return AcknowledgingReader(
             world,
-            TcpAddress(self.host, self.port),
+            address,
             limits,
             url=self.url,
-            per_peer=limits.connections_per_peer,
+            per_peer=per_peer,
+            max_producers=self.max_producers,
+            ttl_us=parse_duration(self.producer_ttl),
         )
 
 
@@ -145,6 +160,14 @@ def check_port(port: int, *, lowest: int, where: str) -> None:
     """Raise `ConfigError` unless `port` is one."""
     if isinstance(port, bool) or not isinstance(port, int) or not lowest <= port <= 65_535:
         raise ConfigError(f"a port is a number from {lowest} to 65535, got {port!r}", where=where)
+
+
+def check_producers(most: int, ttl: str, *, where: str) -> None:
+    """Raise `ConfigError` unless so many producers can be remembered for so long."""
+    if most < 1:
+        raise ConfigError(f"max_producers is at least 1, got {most}", where=where, hint="max_producers=10_000")
+    if not parse_duration(ttl, where=f"{where}, producer_ttl"):
+        raise ConfigError("producer_ttl must be longer than nothing", where=where, hint='producer_ttl="7d"')
 
 
 def _durations(where: str, **values: str) -> None:

@@ -8,10 +8,12 @@ from riverrun.clock import parse_duration
 from riverrun.component import setting
 from riverrun.errors import ConfigError
 from riverrun.limits import Limits
+from riverrun.sources.acknowledging import AcknowledgingReader
 from riverrun.sources.backoff import Backoff
 from riverrun.sources.connecting import ConnectingReader
 from riverrun.sources.defaults import Defaults
 from riverrun.sources.listening import ListeningReader
+from riverrun.sources.tcp import check_producers
 from riverrun.world import UnixAddress, World
 
 
@@ -77,9 +79,17 @@ class UnixListen(Defaults):
     """
 
     path: str = setting(help="the socket's file", example="/run/user/1000/feed.sock")
+    ack: bool = setting(False, help="tell senders which of their lines are on the disk (with a state folder)")
+    max_producers: int = setting(10_000, help="with ack: how many named producers are remembered")
+    producer_ttl: str = setting("7d", help="with ack: how long after it was last heard of one is remembered")
 
     def __post_init__(self) -> None:
         _check_path(self.path, self.url)
+        check_producers(self.max_producers, self.producer_ttl, where=self.url)
+
+    @property
+    def acknowledges(self) -> bool:
+        return self.ack
 
     @property
     def url(self) -> str:
@@ -98,7 +108,18 @@ class UnixListen(Defaults):
         return None
 
     def open(self, world: World, limits: Limits) -> ListeningReader:
-        return ListeningReader(world, UnixAddress(self.path), limits, url=self.url, per_peer=limits.connections)
+        address, per_peer = UnixAddress(self.path), limits.connections
+        if not self.ack:
+            return ListeningReader(world, address, limits, url=self.url, per_peer=per_peer)
+        return AcknowledgingReader(
+            world,
+            address,
+            limits,
+            url=self.url,
+            per_peer=per_peer,
+            max_producers=self.max_producers,
+            ttl_us=parse_duration(self.producer_ttl),
+        )
 
 
 def _check_path(path: str, where: str) -> None:

@@ -248,7 +248,8 @@ def _check_conservation(job: Job, where: str) -> SourceHealth:
     if not counts.conserved:
         raise AssertionError(
             f"rows are not conserved after {where}: received {counts.received}, applied {counts.applied}, "
-            f"late {counts.late}, dead-lettered {counts.dead_lettered}, in flight {counts.in_flight}"
+            f"late {counts.late}, dead-lettered {counts.dead_lettered}, duplicate {counts.duplicate}, "
+            f"in flight {counts.in_flight}"
         )
     return counts
 
