@@ -268,3 +268,56 @@ class Trailing(InOrder):
                 held = [p for p in same if row.t - self.period < events[p].t <= row.t]
             self.results.append((place, tuple(sorted(held))))
         return self
+
+
+@dataclass
+class Counting(InOrder):
+    """Windows of `size` rows of a key, one beginning every `every` rows. Ends lie 1 after the last row here."""
+
+    size: int = 1
+    every: int = 1
+    results: list[Result] = field(default_factory=list)
+
+    def run(self, events: Sequence[Event]) -> Counting:
+        taken = self.taken(events)
+        windows = []
+        for key in {event.key for event in events}:
+            own = [p for p in taken if events[p].key == key]
+            windows += [own[at : at + self.size] for at in range(0, len(own), self.every)]
+        order = {place: number for number, place in enumerate(taken)}
+        windows.sort(key=lambda held: (events[held[-1]].t, order[held[0]]))
+        for held in windows:
+            first, last = events[held[0]], events[held[-1]]
+            self.results.append(Result(first.key, first.t, last.t, tuple(sorted(held))))
+        return self
+
+
+@dataclass
+class BoundedSessions(InOrder):
+    """Sessions that are cut every `maximum` from their first row on."""
+
+    gap: int = 1
+    maximum: int = 1
+    results: list[Result] = field(default_factory=list)
+
+    def run(self, events: Sequence[Event]) -> BoundedSessions:
+        taken = self.taken(events)
+        pieces: list[tuple[int, list[int]]] = []
+        for key in {event.key for event in events}:
+            origin, last, cut = NEVER, NEVER, NEVER
+            for place in (p for p in taken if events[p].key == key):
+                t = events[place].t
+                if t - last >= self.gap:
+                    origin, cut = t, t + self.maximum
+                    pieces.append((cut, []))
+                elif t >= cut:
+                    cut = origin + ((t - origin) // self.maximum + 1) * self.maximum
+                    pieces.append((cut, []))
+                pieces[-1][1].append(place)
+                last = t
+        order = {place: number for number, place in enumerate(taken)}
+        found = [(min(cut, events[held[-1]].t + self.gap), held) for cut, held in pieces]
+        for end, held in sorted(found, key=lambda item: (item[0], order[item[1][0]])):
+            first = events[held[0]]
+            self.results.append(Result(first.key, first.t, end, tuple(sorted(held))))
+        return self

@@ -44,7 +44,7 @@ from riverrun.stats.ordered import collect, first, last, ohlc
 from riverrun.stats.quantiles import iqr, mad, median, quantile, quantiles
 from riverrun.stats.regression import regression
 from riverrun.stats.shape import kurtosis, skew
-from riverrun.windows.describe import cumulating, hopping, session, tumbling
+from riverrun.windows.describe import counting, cumulating, hopping, session, tumbling
 
 if TYPE_CHECKING:
     from riverrun.formats.csv import Csv
@@ -78,6 +78,7 @@ __all__ = [
     "corr",
     "corr_matrix",
     "count",
+    "counting",
     "cov",
     "cov_matrix",
     "cumulating",

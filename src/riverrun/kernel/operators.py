@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from riverrun.kernel.bounded_sessions import BoundedSessions
+from riverrun.kernel.counting import CountingWindows
 from riverrun.kernel.fixed_windows import FixedWindows
 from riverrun.kernel.forward_fill import ForwardFill
 from riverrun.kernel.operator import JoinOperator, Operator
@@ -20,7 +22,7 @@ from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
 from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.stats.program import Program
-from riverrun.windows.describe import Fixed, Session, Trailing
+from riverrun.windows.describe import Counting, Fixed, Trailing
 
 AnyOperator = Operator[Any] | JoinOperator[Any]
 
@@ -73,7 +75,10 @@ def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
         )
     if isinstance(node.window, Trailing):
         return TrailingWindows(node.window, frame, program)
-    assert isinstance(node.window, Session)
+    if isinstance(node.window, Counting):
+        return CountingWindows(node.window, frame, program)
+    if node.window.maximum_us is not None:
+        return BoundedSessions(node.window, frame, program)
     return SessionWindows(
         node.window,
         frame,

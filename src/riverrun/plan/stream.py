@@ -38,7 +38,7 @@ from riverrun.plan.typing import typed
 from riverrun.plan.window_aggregate import Key, WindowAggregate
 from riverrun.registry import function
 from riverrun.stats.aggregate import Aggregate
-from riverrun.windows.describe import Trailing, Window, rolling
+from riverrun.windows.describe import Trailing, Window, rolling, takes_rows_in_order
 
 IntoExpr = str | pl.Expr
 
@@ -309,7 +309,9 @@ class Grouped:
         if not isinstance(window, Window):
             raise PlanError(f"not a window: {window!r}", where="window", hint='rr.tumbling("10s")')
         lateness_us = parse_duration(lateness, where="window(lateness=)")
-        return Windowed(self.stream, self.keys, window, lateness_us, _emit(emit))
+        made = Windowed(self.stream, self.keys, window, lateness_us, _emit(emit))
+        _final_only(made)
+        return made
 
     def rolling(self, period: Duration) -> Windowed:
         """For each row, aggregates of the rows of its key in the time before it.
@@ -395,6 +397,24 @@ class Windowed:
             (self.stream.node,), self.keys, self.window, self.lateness_us, self.emit, dict(aggregates)
         )
         return Stream(node)
+
+
+def _final_only(made: Windowed) -> None:
+    """Raise `PlanError` for results that cannot be revised, or come early."""
+    if not takes_rows_in_order(made.window) or (made.lateness_us == 0 and made.emit == "final"):
+        return
+    if made.lateness_us:
+        raise PlanError(
+            f"{made.window} takes rows in the order of event time, so a late row would change every window "
+            "after it",
+            where="window(lateness=)",
+            hint='leave it out, and let rows wait for each other: rr.read(..., delay="10s")',
+        )
+    raise PlanError(
+        f"{made.window} takes rows in the order of event time, when they are final, so nothing can come early",
+        where="window(emit=)",
+        hint="leave it out; .running() has a result for every row",
+    )
 
 
 def _emit(emit: Literal["final", "batch"] | Duration) -> Literal["final", "batch"] | int:

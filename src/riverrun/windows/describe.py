@@ -90,22 +90,26 @@ Fixed = Hopping | Cumulating
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Rows of one key that are less than `gap_us` apart from the next."""
+    """Rows of one key that are less than `gap_us` apart from the next, cut every `maximum_us`."""
 
     gap_us: int
+    maximum_us: int | None = None
 
     @property
     def words(self) -> str:
         """For people: headings of the dashboard and the terminal."""
-        return f"sessions with gaps under {format_duration(self.gap_us)}"
+        longest = "" if self.maximum_us is None else f", {format_duration(self.maximum_us)} at most"
+        return f"sessions with gaps under {format_duration(self.gap_us)}{longest}"
 
     @property
     def short(self) -> str:
         """For people, where there is little room."""
-        return f"session {format_duration(self.gap_us)}"
+        longest = "" if self.maximum_us is None else f" up to {format_duration(self.maximum_us)}"
+        return f"session {format_duration(self.gap_us)}{longest}"
 
     def __str__(self) -> str:
-        return f"session({format_duration(self.gap_us)!r})"
+        longest = "" if self.maximum_us is None else f", maximum={format_duration(self.maximum_us)!r}"
+        return f"session({format_duration(self.gap_us)!r}{longest})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,13 @@ class Trailing:
 
 
 Window = Hopping | Cumulating | Session | Counting | Trailing
+
+
+def takes_rows_in_order(window: Window) -> bool:
+    """Whether what a window holds depends on the order of rows, so that they are taken when they are final."""
+    return isinstance(window, (Counting, Trailing)) or (
+        isinstance(window, Session) and window.maximum_us is not None
+    )
 
 
 def tumbling(size: Duration, offset: Duration = "0s") -> Window:
@@ -234,27 +245,84 @@ def cumulating(size: Duration, step: Duration, offset: Duration = "0s") -> Windo
     return Cumulating(size_us, step_us, parse_duration(offset, where="cumulating(offset=)") % size_us)
 
 
-def session(gap: Duration) -> Window:
+def session(gap: Duration, maximum: Duration | None = None) -> Window:
     """Rows of one key up to a silence of `gap`.
 
     Two rows belong together when they are **less** than `gap` apart; the window is
     ``[first event, last event + gap)``. A row between two sessions joins them into one.
 
+    With `maximum` a session that goes on is cut every `maximum` from its first row on: rows less than `maximum`
+    after it are the first session, the next ones up to twice as long after it the second, and so on. No window
+    is longer than `maximum`, and none reaches into the next. Which rows that are depends on all rows before, so
+    rows are taken in the order of event time, when the watermark has passed them; one that comes when
+    the watermark has passed it is late.
+
     Parameters
     ----------
     gap : the silence that ends a session.
+    maximum : how long a session may get.
 
     Raises
     ------
-    PlanError : when `gap` is zero.
+    PlanError : when `gap` is zero, or `maximum` is shorter than `gap`.
 
     >>> print(session("30m"))
     session('30m')
+    >>> print(session("30m", maximum="4h"))
+    session('30m', maximum='4h')
     """
     gap_us = parse_duration(gap, where="session(gap=)")
     if gap_us == 0:
         raise PlanError("the gap must be longer than zero", where="session", hint='session("30m")')
-    return Session(gap_us)
+    if maximum is None:
+        return Session(gap_us)
+    maximum_us = parse_duration(maximum, where="session(maximum=)")
+    if maximum_us < gap_us:
+        raise PlanError(
+            f"a session is at least as long as its gap, {format_duration(gap_us)}; it cannot be held to "
+            f"{format_duration(maximum_us)}",
+            where="session(maximum=)",
+            hint=f'rr.session("{format_duration(gap_us)}", maximum="{format_duration(8 * gap_us)}")',
+        )
+    return Session(gap_us, maximum_us)
+
+
+def counting(n: int, every: int | None = None) -> Window:
+    """Windows of `n` rows of one key; with `every`, one begins every so many rows, and they overlap.
+
+    Rows are counted for each key in the order of event time, and of arrival within one instant, when the
+    watermark has passed them; so neither batches nor the turns of partitions change what a window holds. A
+    row that comes when the watermark has passed it is late and is not counted. The window is ``[first event,
+    last event + 1 µs)``. At the end of the input, windows that are not full are put out with the
+    rows that they have; ``rr.count()`` tells them apart.
+
+    Parameters
+    ----------
+    n : how many rows.
+    every : how many rows there are from one start to the next; `n` when left out.
+
+    Raises
+    ------
+    PlanError : when `n` or `every` is less than 1, or `every` is more than `n`.
+
+    >>> print(counting(100), counting(100, every=10))
+    counting(100) counting(100, 10)
+    """
+    step = n if every is None else every
+    for name, value in (("n", n), ("every", step)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise PlanError(
+                f"a whole number of rows from 1 on is needed, got {value!r}",
+                where=f"counting({name}=)",
+                hint="rr.counting(100)",
+            )
+    if step > n:
+        raise PlanError(
+            f"rows between windows of {n} that begin every {step} would fall into none",
+            where="counting(every=)",
+            hint=f"rr.counting({n}, every={n})",
+        )
+    return Counting(n, step)
 
 
 def rolling(period: Duration) -> Trailing:
