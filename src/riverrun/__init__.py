@@ -24,6 +24,7 @@ from riverrun.errors import (
     StateError,
 )
 from riverrun.limits import Limits
+from riverrun.plan.joining import union
 from riverrun.plan.pipeline import Pipeline, run
 from riverrun.plan.read import read
 from riverrun.plan.stream import Stream
@@ -115,6 +116,7 @@ __all__ = [
     "sum",
     "top_k",
     "tumbling",
+    "union",
     "var",
     "weighted_mean",
 ]

@@ -85,6 +85,20 @@ def parse_duration(value: Duration, *, where: str = "duration") -> int:
     return total
 
 
+def parse_offset(value: Duration, *, where: str = "offset") -> int:
+    """As `parse_duration`, and negative with a minus sign before it: ``"-5s"``.
+
+    >>> parse_offset("-1m30s")
+    -90000000
+    """
+    if isinstance(value, timedelta):
+        return value // timedelta(microseconds=1)
+    text = value.strip() if isinstance(value, str) else value
+    if isinstance(text, str) and text.startswith("-"):
+        return -parse_duration(text[1:], where=where)
+    return parse_duration(text, where=where)
+
+
 def format_duration(duration_us: int) -> str:
     """A duration as `parse_duration` reads it, with the largest units that fit.
 

@@ -70,6 +70,11 @@ class Flow:
     steps: tuple[Step, ...]
     outputs: tuple[tuple[Output, int], ...]
 
+    @property
+    def meeting(self) -> set[Read]:
+        """The sources whose rows come to a step with several inputs, which tells their order by `ROW_ORDER`."""
+        return {read for step in self.steps if len(step.parents) > 1 for read in sources_of(step.node)}
+
 
 def flow_of(
     outputs: Sequence[Output], schemas: Mapping[Read, Schema], *, partitioned: Callable[[Read], bool]
@@ -136,19 +141,22 @@ class _Building:
             last,
             at,
             parents,
-            operator=open_operator(last, self._opening(last, before, at)),
+            operator=open_operator(last, self._opening(last, before, at, parents)),
             short=last.short,
             signature=signature_of(last, before),
             lags_us=last.lags_us,
         )
 
-    def _opening(self, node: Stateful, before: tuple[Typed, ...], at: Typed) -> Opening:
+    def _opening(
+        self, node: Stateful, before: tuple[Typed, ...], at: Typed, places: tuple[int, ...]
+    ) -> Opening:
         reads = sources_of(node)
         nodes = walk(node)
         in_line = len(reads) == 1 and all(len(parents_of(other)) <= 1 for other in nodes)
         return Opening(
             before=before,
             after=at,
+            places=places,
             max_keys=min(read.limits.max_keys for read in reads),
             one_partition=in_line and not self._partitioned(reads[0]),
         )

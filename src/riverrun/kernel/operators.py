@@ -6,20 +6,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from riverrun.kernel.asof_join import AsofMatches
 from riverrun.kernel.bounded_sessions import BoundedSessions
 from riverrun.kernel.counting import CountingWindows
 from riverrun.kernel.fixed_windows import FixedWindows
 from riverrun.kernel.forward_fill import ForwardFill
+from riverrun.kernel.interval_join import IntervalPairs
+from riverrun.kernel.join_rows import Side
 from riverrun.kernel.operator import JoinOperator, Operator
 from riverrun.kernel.resample import Resample
 from riverrun.kernel.sessions import SessionWindows
 from riverrun.kernel.timed import Timeline
 from riverrun.kernel.trailing import TrailingWindows
+from riverrun.kernel.union import UnionRows
 from riverrun.kernel.unique import Unique
 from riverrun.kernel.window_frame import WindowFrame
+from riverrun.kernel.window_join import FixedWindowPairs, SessionPairs, WindowPairs
 from riverrun.plan import cleaning
+from riverrun.plan.joins import AsofJoin, IntervalJoin, Join, WindowJoin, right_names
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
+from riverrun.plan.union import Union
 from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.stats.program import Program
 from riverrun.windows.describe import Counting, Fixed, Trailing
@@ -35,6 +42,7 @@ class Opening:
     ----------
     before : the columns of each input.
     after : the columns that the node makes.
+    places : the positions of the inputs among all steps.
     max_keys : how many keys the state may hold.
     one_partition : whether its rows have a single order, so that the watermark of a row's partition is that
         of the stream.
@@ -42,6 +50,7 @@ class Opening:
 
     before: tuple[Typed, ...]
     after: Typed
+    places: tuple[int, ...]
     max_keys: int
     one_partition: bool
 
@@ -122,10 +131,43 @@ def _timeline(opening: Opening) -> Timeline:
     return Timeline(before.time, before.time_shift_us)
 
 
+def _union(node: Union, opening: Opening) -> UnionRows:
+    del node
+    return UnionRows(tuple(opening.after.columns), opening.places)
+
+
+def _sides(node: Join, opening: Opening) -> tuple[Side, Side, Mapping[str, str]]:
+    left, right = opening.before
+    return Side(left, node.on), Side(right, node.on), right_names(left, right, node.on)
+
+
+def _asof_join(node: AsofJoin, opening: Opening) -> AsofMatches:
+    left, right, names = _sides(node, opening)
+    return AsofMatches(left, right, node.span, names, direction=node.direction, exact=node.exact)
+
+
+def _interval_join(node: IntervalJoin, opening: Opening) -> IntervalPairs:
+    left, right, names = _sides(node, opening)
+    return IntervalPairs(left, right, node.span, names, outer=node.how == "left")
+
+
+def _window_join(node: WindowJoin, opening: Opening) -> WindowPairs:
+    left, right, names = _sides(node, opening)
+    outer = node.how == "left"
+    if isinstance(node.window, Fixed):
+        return FixedWindowPairs(node.window, left, right, names, outer=outer)
+    assert isinstance(node.window, Session)
+    return SessionPairs(node.window, left, right, names, outer=outer)
+
+
 #: A new stateful step adds its line here.
 OPERATORS: Mapping[type[Stateful], Callable[[Any, Opening], AnyOperator]] = {
     WindowAggregate: _window_aggregate,
     cleaning.Unique: _unique,
     cleaning.ForwardFill: _forward_fill,
     cleaning.Resample: _resample,
+    Union: _union,
+    AsofJoin: _asof_join,
+    IntervalJoin: _interval_join,
+    WindowJoin: _window_join,
 }

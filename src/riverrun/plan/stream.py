@@ -16,6 +16,7 @@ from riverrun.errors import PlanError, did_you_mean
 from riverrun.plan import cleaning_steps
 from riverrun.plan.cleaning import Fill
 from riverrun.plan.explain import explain
+from riverrun.plan.joining import Joining
 from riverrun.plan.nodes import (
     Cast,
     Drop,
@@ -43,10 +44,12 @@ from riverrun.windows.describe import Trailing, Window, rolling, takes_rows_in_o
 IntoExpr = str | pl.Expr
 
 
-class Stream:
+class Stream(Joining):
     """Rows on their way. Made by `rr.read`; every step returns a new stream and leaves this one as it is."""
 
     __slots__ = ("node",)
+
+    node: Node
 
     def __init__(self, node: Node) -> None:
         self.node = node

@@ -27,6 +27,9 @@ from riverrun.windows.watermark import AFTER_TIME, Partition, WatermarkTracker
 #: Rows of one partition that are told apart by `ROW_ORDER`.
 PARTITION_ROWS = 1 << 42
 
+#: Partitions of one source that are told apart by it.
+SOURCE_PARTITIONS = 1 << 14
+
 HEAD_BYTES = 256
 
 
@@ -77,14 +80,16 @@ class Intake:
     Parameters
     ----------
     keys : text columns of the source that are grouping keys, whose length is limited.
-    ordered : whether every row carries its place, because partitions have to be told apart, or rows that
-        some step drops have to be counted.
+    ordered : whether every row carries its place, because partitions or sources have to be told apart, or rows
+        that some step drops have to be counted.
+    place : of the source among all; what its rows carry does not collide with those of others.
     """
 
     read: Read
     schema: Schema
     keys: tuple[str, ...]
     ordered: bool
+    place: int = 0
     tracker: WatermarkTracker = field(init=False)
     counts: Counts = field(default_factory=Counts)
     newest_us: int | None = None
@@ -210,7 +215,7 @@ class Intake:
         if behind is None and not self.ordered:
             return frame
         number = self._numbers.setdefault(arrival.partition, len(self._numbers))
-        first = number * PARTITION_ROWS + arrival.first_row
+        first = (self.place * SOURCE_PARTITIONS + number) * PARTITION_ROWS + arrival.first_row
         order = pl.int_range(first, first + frame.height, dtype=pl.Int64, eager=True).alias(ROW_ORDER)
         return frame.hstack([order] if behind is None else [order, behind])
 

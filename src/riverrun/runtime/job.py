@@ -69,14 +69,16 @@ class Job:
         # Partitions have to be told apart only where there can be several.
         self.flow: Flow = flow_of(outputs, schemas, partitioned=_partitioned)
         self.engine = Engine(self.flow, world.clock.monotonic_us)
+        meeting = self.flow.meeting
         self.intakes = [
             Intake(
                 pump.read,
                 schemas[pump.read],
                 group_keys(_keys(outputs, pump.read), schemas[pump.read]),
-                ordered=_partitioned(pump.read) or _counted(outputs, pump.read),
+                ordered=_partitioned(pump.read) or pump.read in meeting or _counted(outputs, pump.read),
+                place=place,
             )
-            for pump in pumps
+            for place, pump in enumerate(pumps)
         ]
         self.source_ids = distinct_names(pump.read.name for pump in pumps)
         self._early_due_us = {

@@ -42,6 +42,7 @@ class Rows:
 
     items: tuple[Row, ...]
     partition: str = PARTITION
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +51,7 @@ class FrameRows:
 
     frame: pl.DataFrame
     partition: str = PARTITION
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Watermark:
     """The stream's watermark is set."""
 
     at: int | datetime
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +75,21 @@ class Malformed:
 
     data: bytes
     partition: str = PARTITION
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The input is over, or one partition of it."""
+    """The input is over, or one source or partition of it."""
 
     partition: str | None = None
+    source: str | None = None
 
 
 Step = Rows | FrameRows | Watermark | AdvanceClock | Malformed | End
 
 
-def rows(*items: Row | pl.DataFrame, partition: str = PARTITION) -> Rows | FrameRows:
+def rows(*items: Row | pl.DataFrame, partition: str = PARTITION, source: str | None = None) -> Rows | FrameRows:
     """Rows that arrive together, in one batch.
 
     Parameters
@@ -93,6 +98,7 @@ def rows(*items: Row | pl.DataFrame, partition: str = PARTITION) -> Rows | Frame
         one frame. The event time may be an integer in the unit of the declared column (``rr.Timestamp("s")``:
         seconds), a datetime, or text.
     partition : the connection, file or topic partition that they come from.
+    source : the name of the source, when the stream has several (``rr.read(name=)``).
 
     Raises
     ------
@@ -107,22 +113,23 @@ def rows(*items: Row | pl.DataFrame, partition: str = PARTITION) -> Rows | Frame
             "rows takes one frame, or any number of dicts and tuples", where="rows", hint="two rows steps"
         )
     if frames:
-        return FrameRows(frames[0], partition)
-    return Rows(tuple(item for item in items if not isinstance(item, pl.DataFrame)), partition)
+        return FrameRows(frames[0], partition, source)
+    return Rows(tuple(item for item in items if not isinstance(item, pl.DataFrame)), partition, source)
 
 
-def watermark(at: int | datetime) -> Watermark:
+def watermark(at: int | datetime, source: str | None = None) -> Watermark:
     """Set the stream's watermark: no row before `at` is expected any more. It never goes back.
 
     Parameters
     ----------
     at : an integer in the unit of the declared event-time column (``rr.Timestamp("s")``: seconds;
         microseconds when the stream has none), or a datetime (UTC when it has no zone).
+    source : whose watermark, when the stream has several sources; all, when left out.
 
-    >>> watermark(25)
-    Watermark(at=25)
+    >>> watermark(25).at
+    25
     """
-    return Watermark(at)
+    return Watermark(at, source)
 
 
 def advance_clock(duration: Duration) -> AdvanceClock:
@@ -134,7 +141,7 @@ def advance_clock(duration: Duration) -> AdvanceClock:
     return AdvanceClock(parse_duration(duration, where="advance_clock"))
 
 
-def malformed(data: bytes, partition: str = PARTITION) -> Malformed:
+def malformed(data: bytes, partition: str = PARTITION, source: str | None = None) -> Malformed:
     """Bytes that arrive as they are and go through the stream's declared format; bad ones become dead letters.
 
     Good records among them become rows. A last record without a line end is given one.
@@ -142,16 +149,16 @@ def malformed(data: bytes, partition: str = PARTITION) -> Malformed:
     >>> malformed(b"not a row").data
     b'not a row'
     """
-    return Malformed(data, partition)
+    return Malformed(data, partition, source)
 
 
-def end(partition: str | None = None) -> End:
-    """The input is over and every window closes; with a `partition`, only that one ends.
+def end(partition: str | None = None, source: str | None = None) -> End:
+    """The input is over and every window closes; with a `source` or `partition`, only that one ends.
 
-    >>> end()
-    End(partition=None)
+    >>> end("one of two connections").partition
+    'one of two connections'
     """
-    return End(partition)
+    return End(partition, source)
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -194,8 +201,7 @@ class Script:
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)
 
-    @property
-    def partitions(self) -> tuple[str, ...]:
-        """The partitions that rows or bytes come from, by first appearance."""
-        named = (step.partition for step in self.steps if isinstance(step, (Rows, FrameRows, Malformed)))
-        return tuple(dict.fromkeys(named))
+    def partitions(self, source: str) -> tuple[str, ...]:
+        """The partitions that rows or bytes of a source come from, by first appearance."""
+        brought = (step for step in self.steps if isinstance(step, (Rows, FrameRows, Malformed)))
+        return tuple(dict.fromkeys(step.partition for step in brought if step.source in (None, source)))

@@ -44,12 +44,17 @@ class Moment:
     Parameters
     ----------
     results, late : rows put out by this step.
-    counts : the source's counts after it, and its watermark (microseconds; ``None`` before any row).
+    sources : for each source the counts after it, and its watermark (microseconds; ``None`` before any row).
     """
 
     results: pl.DataFrame
     late: pl.DataFrame
-    counts: SourceHealth
+    sources: tuple[SourceHealth, ...]
+
+    @property
+    def counts(self) -> SourceHealth:
+        """Those of the source; of the first one, when there are several."""
+        return self.sources[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,15 @@ class Transcript:
 
     @property
     def counts(self) -> SourceHealth:
-        """The counts at the end."""
-        return self.moments[-1].counts if self.moments else self._empty.counts
+        """The counts at the end; of the first source, when there are several."""
+        return self.counts_of(None)
+
+    def counts_of(self, source: str | None) -> SourceHealth:
+        """The counts of a source at the end, by its name."""
+        at_end = self.moments[-1] if self.moments else self._empty
+        if source is None:
+            return at_end.counts
+        return next(counts for counts in at_end.sources if counts.name == source)
 
     @property
     def reasons(self) -> list[str]:
@@ -133,29 +145,37 @@ def play(stream: Stream, script: Script | Sequence[Step], *, clock: ManualClock 
     return _Player(stream.node, made, world).play()
 
 
+@dataclass(slots=True)
+class _Feed:
+    """One source of the stream, as the script stands in for it."""
+
+    position: int
+    read: Read
+    schema: Schema
+    pump: Pump
+    told: set[str] = field(default_factory=set)
+
+    @property
+    def time(self) -> Column | None:
+        return None if self.read.time is None else self.schema[self.read.time]
+
+
 class _Player:
     """One performance."""
 
     def __init__(self, node: Node, script: Script, world: SimulatedWorld) -> None:
-        (read,) = sources_of(node)
-        if read.schema is None:
-            raise ConfigError(
-                "a stream that a script is played to needs a declared schema",
-                where=f"play, {read.label}",
-                hint='rr.read(..., schema={"ts": rr.Timestamp("s"), "x": pl.Float64})',
-            )
-        source = _ScriptSource(read.source.url, read.source.bounded, len(script.partitions) > 1)
-        self.read = replace(read, source=source)
-        self.schema: Schema = read.schema
         self.script = script
         self.clock = world.clock
         self.letters = DeadLetters(world)
         self.caught: list[list[pl.DataFrame]] = [[], []]
-        self.told: set[str] = set()
-        node, late = _on(node, self.read)
+        played = {read: _played(read, script) for read in sources_of(node)}
+        self.feeds = [
+            _Feed(at, read, schema, Pump(read, world)) for at, (read, schema) in enumerate(played.values())
+        ]
+        node, late = _on(node, {old: read for old, (read, _) in played.items()})
         outputs = [Output(node, None)] + ([] if late is None else [Output(late, None)])
-        self.pump = Pump(self.read, world)
-        self.job = Job("script", outputs, [self.pump], world, self.letters, self._deliver)
+        pumps = [feed.pump for feed in self.feeds]
+        self.job = Job("script", outputs, pumps, world, self.letters, self._deliver)
         empty = [
             pl.DataFrame(schema=dict(self.job.flow.steps[at].typed.columns)) for _, at in self.job.flow.outputs
         ]
@@ -171,43 +191,64 @@ class _Player:
             moments.append(self._moment(where))
             letters += self.letters.recent
             self.letters.recent.clear()
-        nothing = Moment(self.empty[0], self.empty[1], self.job.health().sources[0])
+        nothing = Moment(self.empty[0], self.empty[1], self.job.health().sources)
         return Transcript(tuple(moments), tuple(letters), nothing)
 
     def _happen(self, step: Step, where: str) -> None:
-        if isinstance(step, Rows):
-            self._frame(_frame(step.items, self.schema, where), step.partition, where)
-        elif isinstance(step, FrameRows):
-            self._frame(step.frame, step.partition, where)
-        elif isinstance(step, Malformed):
-            self._bytes(step, where)
-        elif isinstance(step, Watermark):
-            self.job.advance(0, _instant_us(step.at, self._time()))
-        elif isinstance(step, AdvanceClock):
+        if isinstance(step, AdvanceClock):
             self._pass_time(step.duration_us)
+        elif isinstance(step, Watermark):
+            for feed in self._feeds_of(step.source, where):
+                self.job.advance(feed.position, _instant_us(step.at, feed.time))
+        elif isinstance(step, End):
+            for feed in self._feeds_of(step.source, where):
+                self._end(feed, step, where)
         else:
-            self._end(step, where)
+            self._bring(self._feed_of(step.source, where), step, where)
 
-    def _frame(self, frame: pl.DataFrame, partition: str, where: str) -> None:
-        chunk = FrameChunk(partition, frame, 0, self.clock.now_us())
-        self._arrive(self.pump.decode([chunk]), where)
+    def _feeds_of(self, name: str | None, where: str) -> list[_Feed]:
+        return self.feeds if name is None else [self._feed_of(name, where)]
 
-    def _bytes(self, step: Malformed, where: str) -> None:
-        if self.read.format is None:
+    def _feed_of(self, name: str | None, where: str) -> _Feed:
+        """The source of a name, which only a stream with several needs."""
+        if name is None and len(self.feeds) == 1:
+            return self.feeds[0]
+        found = [feed for feed in self.feeds if feed.read.name == name]
+        if len(found) == 1:
+            return found[0]
+        names = [feed.read.name for feed in self.feeds]
+        if name is None:
+            raise ConfigError(
+                f"the stream has several sources: {', '.join(names)}", where=where, hint=f"source={names[0]!r}"
+            )
+        problem = "several sources are" if found else "no source is"
+        raise ConfigError(f"{problem} called {name!r}", where=where, hint=did_you_mean(name, names))
+
+    def _bring(self, feed: _Feed, step: Rows | FrameRows | Malformed, where: str) -> None:
+        if isinstance(step, Malformed):
+            self._bytes(feed, step, where)
+            return
+        frame = step.frame if isinstance(step, FrameRows) else _frame(step.items, feed.schema, where)
+        chunk = FrameChunk(step.partition, frame, 0, self.clock.now_us())
+        self._arrive(feed, feed.pump.decode([chunk]), where)
+
+    def _bytes(self, feed: _Feed, step: Malformed, where: str) -> None:
+        if feed.read.format is None:
             raise ConfigError(
                 "bytes need a format to go through, and the stream declares none",
                 where=where,
                 hint='rr.read(..., format="csv")',
             )
         data = step.data if step.data.endswith(b"\n") else step.data + b"\n"
-        self.told.add(step.partition)
-        self._arrive(self.pump.decode([Chunk(step.partition, data, 0, self.clock.now_us())]), where)
+        feed.told.add(step.partition)
+        chunk = Chunk(step.partition, data, 0, self.clock.now_us())
+        self._arrive(feed, feed.pump.decode([chunk]), where)
 
-    def _arrive(self, arrivals: Sequence[Arrival], where: str) -> None:
+    def _arrive(self, feed: _Feed, arrivals: Sequence[Arrival], where: str) -> None:
         for arrival in arrivals:
-            self.job.received(0, arrival)
+            self.job.received(feed.position, arrival)
             _check_conservation(self.job, f"{where}, before the rows are taken")
-            self.job.take(0, arrival)
+            self.job.take(feed.position, arrival)
 
     def _pass_time(self, duration_us: int) -> None:
         """As the loop of a run: wake whenever something is due."""
@@ -219,48 +260,59 @@ class _Player:
                 break
         self.clock.advance(until_us - self.clock.monotonic_us())
 
-    def _end(self, step: End, where: str) -> None:
-        partitions = self.told if step.partition is None else {step.partition}
+    def _end(self, feed: _Feed, step: End, where: str) -> None:
+        partitions = feed.told if step.partition is None else {step.partition}
         for partition in sorted(partitions):
-            if partition in self.told:
+            if partition in feed.told:
                 chunk = Chunk(partition, b"", 0, self.clock.now_us(), end=True, truncated=True)
-                self._arrive(self.pump.decode([chunk]), where)
+                self._arrive(feed, feed.pump.decode([chunk]), where)
             else:
-                self._arrive([Arrival(partition, self.schema.empty(), end=True)], where)
+                self._arrive(feed, [Arrival(partition, feed.schema.empty(), end=True)], where)
         if step.partition is None:
-            self.job.end(0)
+            self.job.end(feed.position)
 
     def _moment(self, where: str) -> Moment:
-        counts = _check_conservation(self.job, where)
+        sources = _check_conservation(self.job, where)
         frames = [pl.concat([empty, *caught]) for empty, caught in zip(self.empty, self.caught, strict=True)]
         self.caught = [[], []]
-        return Moment(frames[0], frames[1], counts)
+        return Moment(frames[0], frames[1], sources)
 
     def _deliver(self, output: int, frame: pl.DataFrame) -> None:
         self.caught[output].append(frame)
 
-    def _time(self) -> Column | None:
-        return None if self.read.time is None else self.schema[self.read.time]
+
+def _check_conservation(job: Job, where: str) -> tuple[SourceHealth, ...]:
+    sources = job.health().sources
+    for counts in sources:
+        if not counts.conserved:
+            raise AssertionError(
+                f"rows of {counts.name} are not conserved after {where}: received {counts.received}, applied "
+                f"{counts.applied}, late {counts.late}, dead-lettered {counts.dead_lettered}, duplicate "
+                f"{counts.duplicate}, in flight {counts.in_flight}"
+            )
+    return sources
 
 
-def _check_conservation(job: Job, where: str) -> SourceHealth:
-    counts = job.health().sources[0]
-    if not counts.conserved:
-        raise AssertionError(
-            f"rows are not conserved after {where}: received {counts.received}, applied {counts.applied}, "
-            f"late {counts.late}, dead-lettered {counts.dead_lettered}, duplicate {counts.duplicate}, "
-            f"in flight {counts.in_flight}"
+def _played(read: Read, script: Script) -> tuple[Read, Schema]:
+    """The same source, but for its rows, which the script brings."""
+    if read.schema is None:
+        raise ConfigError(
+            "a stream that a script is played to needs a declared schema",
+            where=f"play, {read.label}",
+            hint='rr.read(..., schema={"ts": rr.Timestamp("s"), "x": pl.Float64})',
         )
-    return counts
+    several = len(script.partitions(read.name)) > 1
+    source = _ScriptSource(read.source.url, read.source.bounded, several)
+    return replace(read, source=source), read.schema
 
 
-def _on(node: Node, read: Read) -> tuple[Node, Late | None]:
-    """The same plan over another source, and the late rows of its last step that has some."""
+def _on(node: Node, reads: Mapping[Read, Read]) -> tuple[Node, Late | None]:
+    """The same plan over other sources, and the late rows of its last step that has some."""
     made: dict[int, Node] = {}
     late = None
     for old in walk(node):
         if isinstance(old, Read):
-            made[id(old)] = read
+            made[id(old)] = reads[old]
             continue
         new = replace(old, parents=tuple(made[id(parent)] for parent in old.parents))
         made[id(old)] = new

@@ -1,0 +1,253 @@
+"""The fluent front of steps with several inputs: unions and joins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from riverrun.clock import Duration, parse_duration, parse_offset
+from riverrun.errors import PlanError, did_you_mean
+from riverrun.plan.joins import AsofJoin, Closed, Direction, How, IntervalJoin, Span, WindowJoin
+from riverrun.plan.nodes import Node
+from riverrun.plan.union import Union
+from riverrun.windows.describe import Window
+
+if TYPE_CHECKING:
+    from riverrun.plan.stream import Stream
+
+Keys = str | Sequence[str] | None
+
+
+class Joining:
+    """Methods of `Stream` that take other streams."""
+
+    __slots__ = ()
+
+    node: Node
+
+    def union(self, *others: Stream) -> Stream:
+        """The rows of this stream and of others as one stream, as they come.
+
+        All need the same columns and the same event-time column. Every row stays late or in time by the
+        watermark of its own partition, and the watermark of the union is that of the slowest stream.
+        Memory: none. Rows of different streams come out in the order in which they arrived, which may
+        differ from run to run; results of windows and joins behind do not depend on it.
+
+        Parameters
+        ----------
+        others : streams with the same columns, in any order.
+
+        Raises
+        ------
+        SchemaError : when columns or types differ.
+        PlanError : when event times differ, or rows may be revised.
+
+        >>> import riverrun as rr
+        >>> rr.read({"x": [1, 2]}).union(rr.read({"x": [3]})).select("x").collect()["x"].sort().to_list()
+        [1, 2, 3]
+        """
+        return self._with(Union((self.node, *(_node(other, "union") for other in others))))
+
+    def join_asof(
+        self,
+        other: Stream,
+        *,
+        by: Keys = None,
+        tolerance: Duration | None = None,
+        direction: Direction = "backward",
+        allow_exact_matches: bool = True,
+    ) -> Stream:
+        """For each row of this stream the row of the other that is nearest in event time.
+
+        Every row comes out once, in order of event time, with the columns of its match, or nulls: as soon
+        as the watermarks of both sides say that nothing can change the answer. Of several right rows with
+        the same time, the last counts backward and the first forward; of two at the same distance, nearest
+        takes the earlier one. Memory: left rows that wait; right rows within `tolerance` and the delays of
+        the watermarks; without `tolerance`, one right row for each key beside those.
+
+        Parameters
+        ----------
+        other : the right side.
+        by : columns that must be equal, of the same name on both sides; null equals nothing.
+        tolerance : how far away a match may be; any distance when left out.
+        direction : ``"backward"``: the last right row at or before the left one; ``"forward"``: the first at
+            or after it; ``"nearest"``: the closer one. The last two wait for the right side to be
+            `tolerance` further, so they need it.
+        allow_exact_matches : whether a right row of the same time is a match.
+
+        Returns
+        -------
+        The columns of this stream, then those of the other without `by`; of a name that both have, the right
+        one gets the suffix ``_right``. The event time is that of this stream. `late` has the left rows that
+        were behind the watermark of their partition. A right row that was behind counts for all left rows
+        that may still come, and is counted as late if there can be none.
+
+        Raises
+        ------
+        PlanError : for keys that are missing or of different types, revised inputs, no tolerance where one
+            is needed.
+
+        >>> import riverrun as rr
+        >>> from datetime import datetime as at
+        >>> quotes = rr.read({"ts": [at(2026, 1, 1, 9), at(2026, 1, 1, 11)], "bid": [1.0, 2.0]}, time="ts")
+        >>> trades = rr.read({"ts": [at(2026, 1, 1, 10), at(2026, 1, 1, 12)], "size": [5, 7]}, time="ts")
+        >>> trades.join_asof(quotes).select("size", "bid").collect().rows()
+        [(5, 1.0), (7, 2.0)]
+        """
+        _one_of(direction, ("backward", "forward", "nearest"), "join_asof(direction=)")
+        tolerance_us = None if tolerance is None else parse_duration(tolerance, where="join_asof(tolerance=)")
+        if tolerance_us is None and direction != "backward":
+            raise PlanError(
+                f"looking {direction} without a tolerance would wait for ever for keys that never come again",
+                where="join_asof",
+                hint='tolerance="10s": how far away a match may be',
+            )
+        if tolerance_us == 0 and not allow_exact_matches:
+            raise PlanError(
+                "nothing is within no time and not at the same time",
+                where="join_asof",
+                hint='tolerance="10s", or leave out allow_exact_matches=False',
+            )
+        keys = _names(by, "join_asof(by=)")
+        parents = (self.node, _node(other, "join_asof"))
+        return self._with(AsofJoin(parents, keys, tolerance_us, direction, allow_exact_matches))
+
+    def join_interval(
+        self,
+        other: Stream,
+        *,
+        on: Keys = None,
+        lower: Duration,
+        upper: Duration,
+        closed: Closed = "both",
+        how: How = "inner",
+    ) -> Stream:
+        """Every pair of a row of this stream and one of the other whose times are between two bounds apart.
+
+        A pair matches when ``lower <= right time - left time <= upper``. Pairs come out when no further match
+        of their left row can come, in the order of left time, then right time. Memory: the rows of both
+        sides within the bounds and the delays of the watermarks.
+
+        Parameters
+        ----------
+        other : the right side.
+        on : columns that must be equal, of the same name on both sides; null equals nothing. Without any,
+            all rows within the bounds are paired.
+        lower, upper : the bounds, such as ``"-5s"`` and ``"1m"``.
+        closed : which of the bounds belong to it.
+        how : ``"left"`` also keeps left rows without a match, with nulls.
+
+        Returns
+        -------
+        The columns of this stream, then those of the other without `on`; of a name that both have, the right
+        one gets the suffix ``_right``. The event time is that of this stream. `late` has the left rows that
+        were behind the watermark of their partition. A right row that was behind is paired with all left
+        rows that may still come, and is counted as late if there can be none.
+
+        Raises
+        ------
+        PlanError : for keys that are missing or of different types, revised inputs, bounds that hold nothing.
+
+        >>> import riverrun as rr
+        >>> from datetime import datetime as at
+        >>> orders = rr.read({"ts": [at(2026, 1, 1, 9)], "order": [1]}, time="ts")
+        >>> paid = rr.read({"ts": [at(2026, 1, 1, 10)], "order": [1], "sum": [9.5]}, time="ts")
+        >>> pairs = orders.join_interval(paid, on="order", lower="0s", upper="2h")
+        >>> pairs.select("order", "sum").collect().rows()
+        [(1, 9.5)]
+        """
+        _one_of(closed, ("both", "left", "right", "none"), "join_interval(closed=)")
+        _one_of(how, ("inner", "left"), "join_interval(how=)")
+        lower_us = parse_offset(lower, where="join_interval(lower=)") + (closed in ("right", "none"))
+        upper_us = parse_offset(upper, where="join_interval(upper=)") - (closed in ("left", "none"))
+        if lower_us > upper_us:
+            raise PlanError(
+                f"nothing lies between {lower!r} and {upper!r} (closed={closed!r})",
+                where="join_interval",
+                hint='lower="-5s", upper="5s": bounds on right time - left time',
+            )
+        keys = _names(on, "join_interval(on=)")
+        parents = (self.node, _node(other, "join_interval"))
+        return self._with(IntervalJoin(parents, keys, Span(lower_us, upper_us), how))
+
+    def join_window(self, other: Stream, *, on: Keys = None, window: Window, how: How = "inner") -> Stream:
+        """Every pair of a row of this stream and one of the other that fall into the same window.
+
+        Pairs come out when the window closes, in the order of its end, then of left time, then of right
+        time. In a session window the rows of both sides make the sessions together. Memory: the rows of
+        windows that are open.
+
+        Parameters
+        ----------
+        other : the right side.
+        on : columns that must be equal, of the same name on both sides; null equals nothing.
+        window : `rr.tumbling`, `rr.hopping`, `rr.cumulating` or `rr.session`.
+        how : ``"left"`` also keeps left rows without a match in their window, with nulls.
+
+        Returns
+        -------
+        The columns of this stream, those of the other without `on` (of a name that both have, the right one
+        gets the suffix ``_right``), ``window_start`` and ``window_end``, which is the event time: pairs count
+        as of the last instant of their window. `late` has the left rows that came too late for a window,
+        with its bounds.
+
+        Raises
+        ------
+        PlanError : for keys that are missing or of different types, revised inputs, other windows.
+
+        >>> import riverrun as rr
+        >>> from datetime import datetime as at
+        >>> people = rr.read({"ts": [at(2026, 1, 1, 9)], "id": [1], "name": ["Ada"]}, time="ts")
+        >>> offers = rr.read({"ts": [at(2026, 1, 1, 9, 30)], "id": [1], "item": ["lamp"]}, time="ts")
+        >>> met = people.join_window(offers, on="id", window=rr.tumbling("1h"))
+        >>> met.select("name", "item").collect().rows()
+        [('Ada', 'lamp')]
+        """
+        _one_of(how, ("inner", "left"), "join_window(how=)")
+        parents = (self.node, _node(other, "join_window"))
+        return self._with(WindowJoin(parents, _names(on, "join_window(on=)"), window, how))
+
+    def _with(self, node: Node) -> Stream:
+        make = cast("type[Stream]", type(self))
+        return make(node)
+
+
+def union(*streams: Stream) -> Stream:
+    """The rows of several streams as one: see `Stream.union`.
+
+    >>> import riverrun as rr
+    >>> rows = rr.union(rr.read({"x": [1]}), rr.read({"x": [2]}))
+    >>> rows.select("x").collect()["x"].sort().to_list()
+    [1, 2]
+    """
+    if not streams:
+        raise PlanError("there is nothing to unite", where="union", hint="rr.union(a, b)")
+    first, *others = streams
+    return first.union(*others) if others else first
+
+
+def _node(other: object, where: str) -> Node:
+    if not isinstance(other, Joining):
+        raise PlanError(f"the other side must be a stream, got {other!r}", where=where, hint="rr.read(...)")
+    return other.node
+
+
+def _names(keys: Keys, where: str) -> tuple[str, ...]:
+    names = () if keys is None else (keys,) if isinstance(keys, str) else tuple(keys)
+    for name in names:
+        if not isinstance(name, str):
+            raise PlanError(
+                f"a key of a join is the name of a column, got {name!r}",
+                where=where,
+                hint="make the column first: .with_columns(day=pl.col('ts').dt.date())",
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def _one_of(given: str, known: Sequence[str], where: str) -> None:
+    if given not in known:
+        raise PlanError(
+            f"{given!r} is not among {', '.join(repr(name) for name in known)}",
+            where=where,
+            hint=did_you_mean(str(given), known),
+        )
