@@ -29,7 +29,7 @@ from riverrun.plan.typed import Typed
 from riverrun.plan.union import Union
 from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.stats.program import Program
-from riverrun.windows.describe import Counting, Fixed, Trailing
+from riverrun.windows.describe import Counting, Fixed, Session, Trailing
 
 AnyOperator = Operator[Any] | JoinOperator[Any]
 

@@ -145,7 +145,8 @@ class WindowJoin(Join):
     def typed(self, *before: Typed) -> Typed:
         left, right = before
         self.checked("join_window", left, right)
-        if not isinstance(self.window, (Fixed, Session)):
+        cut = isinstance(self.window, Session) and self.window.maximum_us is not None
+        if cut or not isinstance(self.window, (Fixed, Session)):
             raise PlanError(
                 f"rows cannot be paired by {self.window}", where="join_window", hint='rr.tumbling("10s")'
             )
