@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 import riverrun as rr
-from riverrun.stats import quantiles
 from riverrun.stats.frequencies import Frequencies, ranked
 from riverrun.stats.partials import EVENT_TIME, Input
 from riverrun.stats.program import NO_REFERENCES, Program
+from riverrun.stats.value_counts import buckets, representative
 from tests.laws.splitting import merged_anyhow
 
 BY = ["group"]
@@ -76,10 +76,9 @@ def test_a_bucket_holds_its_own_middle(error: float) -> None:
     values = [0.0, 5e-324, 1e-310, 2.3e-308, 1.7976931348623157e308, math.inf, math.nan]
     values += [10.0 ** chance.uniform(-307, 308) for _ in range(2000)]
     frame = pl.DataFrame({"x": values + [-value for value in values]})
-    codes = frame.select(quantiles.bucket(pl.col("x"), error).alias("code"))
-    middles = codes.select(quantiles.representative(pl.col("code"), error).alias("x"))
-    again = middles.select(quantiles.bucket(pl.col("x"), error).alias("code"))
-    assert again["code"].to_list() == codes["code"].to_list()
+    codes = buckets(frame["x"], error).to_frame("code")
+    middles = codes.select(representative(pl.col("code"), error).alias("x"))
+    assert buckets(middles["x"], error).to_list() == codes["code"].to_list()
     normal = frame["x"].is_finite() & (frame["x"].abs() > 2.3e-308)
     off = ((middles["x"] - frame["x"]).abs() / frame["x"].abs()).filter(normal)
     assert off.max() <= error * (1 + 1e-9)

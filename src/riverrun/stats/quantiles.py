@@ -1,10 +1,4 @@
-"""Quantiles and the median, exact for small groups and with a guaranteed relative error for large ones.
-
-What is remembered are values with their counts. Once a group holds more than `EXACT_VALUES` values, each
-value is replaced by the representative of its bucket: those of DDSketch (Masson, Rim and Lee, 2019, "DDSketch:
-a fast and fully-mergeable quantile sketch with relative-error guarantees"), with zero and either sign apart.
-Whether the result is exact depends only on how many values the window holds, never on how they arrived.
-"""
+"""Quantiles, the median, and the spreads that are made of them."""
 
 from __future__ import annotations
 
@@ -16,66 +10,9 @@ import polars as pl
 
 from riverrun.errors import PlanError
 from riverrun.stats.aggregate import Aggregate, BuiltIn, label_of
-from riverrun.stats.partials import ColumnLike, Input, LongOfOne, Nan, Partial, Rows
-
-#: Up to so many values in a group the result is exact.
-EXACT_VALUES = 1_000
-
-SMALLEST_DOUBLE, LARGEST_DOUBLE = 5e-324, 1.7976931348623157e308
-
-
-@dataclass(frozen=True, slots=True)
-class ValueCounts(LongOfOne):
-    """Values with counts: each for itself in small groups, one for each bucket in large ones."""
-
-    error: float
-
-    def of_rows(self, frame: pl.DataFrame, rows: Rows, by: Sequence[str]) -> pl.DataFrame:
-        value, one = rows.expr(self.x).alias("value"), pl.lit(1, pl.Int64).alias("count")
-        table = frame.select(*by, value, one)
-        if self.x not in rows.complete:
-            table = table.filter(pl.col("value").is_not_null())
-        return self.merge(table, by)
-
-    def merge(self, frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-        # Small groups stay as they are: finding equal values among them costs more than it saves.
-        if int(frame["count"].sum()) <= EXACT_VALUES:
-            return frame
-        sizes = (
-            frame.group_by(by).agg(pl.col("count").sum().alias("size")).filter(pl.col("size") > EXACT_VALUES)
-        )
-        if not sizes.height:
-            return frame
-        large = frame.join(sizes, on=by, how="semi", nulls_equal=True)
-        small = frame.join(sizes, on=by, how="anti", nulls_equal=True)
-        return pl.concat([small, self._bucketed(large, by)])
-
-    def _bucketed(self, table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-        coded = table.select(*by, bucket(pl.col("value"), self.error).alias("bucket"), "count")
-        counted = coded.group_by([*by, "bucket"]).agg(pl.col("count").sum())
-        return counted.select(*by, representative(pl.col("bucket"), self.error).alias("value"), "count")
-
-
-#: Buckets of positive values are these numbers and above, those of negative ones below their negation.
-_ONE = 1 << 24
-_INFINITE, _NAN = 1 << 29, 1 << 30
-
-
-def bucket(value: pl.Expr, error: float) -> pl.Expr:
-    """The number of the bucket that a value falls into; numbers rise with values."""
-    log_gamma = math.log((1 + error) / (1 - error))
-    place = (value.abs().log() / log_gamma).ceil() + _ONE
-    code = pl.when(value.is_infinite()).then(float(_INFINITE)).when(value == 0).then(0.0).otherwise(place)
-    return pl.when(value.is_nan()).then(_NAN).otherwise((code * value.sign()).cast(pl.Int32, strict=False))
-
-
-def representative(code: pl.Expr, error: float) -> pl.Expr:
-    """The middle of a bucket: within `error` of its values, relative, and in the same bucket."""
-    gamma = (1 + error) / (1 - error)
-    middle = ((code.abs() - _ONE) * math.log(gamma) + math.log(2 / (gamma + 1))).exp()
-    finite = middle.clip(SMALLEST_DOUBLE, LARGEST_DOUBLE) * code.sign()
-    odd = pl.when(code == _NAN).then(math.nan).when(code > 0).then(math.inf).otherwise(-math.inf)
-    return pl.when(code.abs() >= _INFINITE).then(odd).when(code == 0).then(0.0).otherwise(finite)
+from riverrun.stats.lists import GROUP
+from riverrun.stats.partials import ColumnLike, Input, Nan, Partial
+from riverrun.stats.value_counts import ValueCounts
 
 
 class OfCounts(BuiltIn):
@@ -95,7 +32,9 @@ class OfCounts(BuiltIn):
         return (self._partial(),)
 
     def long_result(self, tables: Mapping[str, pl.DataFrame], by: Sequence[str]) -> pl.DataFrame:
-        return self.of_counts(tables[self._partial().name], by)
+        partial = self._partial()
+        groups, counts = partial.told_apart(tables[partial.name], by)
+        return groups.keyed(self.of_counts(counts, [GROUP]), by)
 
     def of_counts(self, table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         """The column ``value`` for each group of a table with ``value`` and ``count``."""
