@@ -17,7 +17,7 @@ from riverrun.errors import SchemaError, did_you_mean
 TimeUnit = Literal["s", "ms", "us", "ns"]
 
 #: How many of each unit make a second.
-UNITS_PER_SECOND: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+UNITS_PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 INSTANT = pl.Datetime("us", "UTC")
 

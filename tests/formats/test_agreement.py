@@ -250,7 +250,9 @@ def test_csv_is_the_same_however_it_is_read_and_cut(
 @given(
     data=streams(json_lines()),
     columns=st.sampled_from(SCHEMAS),
-    form=st.sampled_from([Json(), Json(batch_arrays=True), Json(allow_nan=True)]),
+    form=st.sampled_from(
+        [Json(), Json(batch_arrays=True), Json(allow_nan=True), Json(duplicate_keys="refuse")]
+    ),
     limits=LIMITS,
     cuts=CUTS,
     cut_off=st.booleans(),

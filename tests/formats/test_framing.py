@@ -72,7 +72,13 @@ def test_the_hash_of_a_long_line_does_not_depend_on_cuts_or_snapshots(size: int)
 def test_an_endless_line_that_never_ends_is_told_at_the_end() -> None:
     buffer = LineBuffer(10)
     assert buffer.feed(b"x" * 50) == []
+    snapshot = buffer.snapshot()
     (rejected,) = buffer.finish(truncated=True)
+    assert isinstance(rejected, Rejected)
+    what = ("no-frame", "50 bytes without the end of a line, the limit is 10")
+    assert (rejected.reason, rejected.detail) == what
+    # A file may well end without a line end.
+    (rejected,) = LineBuffer(10, snapshot).finish(truncated=False)
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.detail) == ("line-too-long", "a line of 50 bytes, the limit is 10")
 

@@ -104,7 +104,7 @@ def _as_instant(column: Column, sample: Sample) -> Column:
             where="--time",
             hint=f'--schema "{column.name}:timestamp[ms]" says the unit; --time arrival goes by the clock',
         )
-    return Column(column.name, INSTANT, unit, "UTC")  # type: ignore[arg-type]
+    return Column(column.name, INSTANT, unit, "UTC")
 
 
 def chosen_keys(schema: Schema, by: list[str] | None, sample: Sample) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import polars as pl
 
@@ -11,6 +12,9 @@ from riverrun.formats.columns import series_of
 from riverrun.formats.timestamps import TimeColumn
 from riverrun.ports import Decoded, Rejected
 from riverrun.schema import Column, Schema
+
+#: Every whole number below this one is a double; from here on only every second one is, and less.
+WHOLE_BELOW = 2.0**53
 
 _ORDER = "__riverrun_line"
 
@@ -30,10 +34,20 @@ class Collected:
 
     def decoded(self, schema: Schema) -> Decoded:
         frames = [frame for frame in self.frames if frame.height]
-        if len(frames) > 1:
-            return Decoded(pl.concat(frames), tuple(self.rejected), self.blank, dict(self.counters))
-        frame = frames[0] if frames else schema.empty()
+        frame = frames[0] if len(frames) == 1 else pl.concat(frames) if frames else schema.empty()
+        self.count("inexact_numbers", _inexact_numbers(frame))
         return Decoded(frame, tuple(self.rejected), self.blank, dict(self.counters))
+
+
+def _inexact_numbers(frame: pl.DataFrame) -> int:
+    """How many values of doubles are so large that they stand for several whole numbers."""
+    found = 0
+    for series in frame.get_columns():
+        if isinstance(series.dtype, pl.Float64):
+            low, high = cast(float, series.min() or 0.0), cast(float, series.max() or 0.0)
+            if high >= WHOLE_BELOW or low <= -WHOLE_BELOW:
+                found += int((series.abs() >= WHOLE_BELOW).sum())
+    return found
 
 
 class RowBuilder:

@@ -80,7 +80,7 @@ class LineBuffer:
         """What is left at the end of the partition: a last line (given a newline), or a dead letter."""
         out: list[Block | Rejected] = []
         if self._skipped is not None:
-            out.append(self._skipped.rejected(self._limit))
+            out.append(self._skipped.rejected(self._limit, ended=not truncated))
             self._skipped = None
         rest = b"".join(self._held)
         self._held, self._held_bytes, self._at_start = [], 0, False
@@ -203,7 +203,12 @@ class _LongLine:
             hashed.update(part)
         self._hash = hashed.digest()
 
-    def rejected(self, limit_bytes: int) -> Rejected:
-        detail = f"a line of {self._length} bytes, the limit is {limit_bytes}"
+    def rejected(self, limit_bytes: int, *, ended: bool = True) -> Rejected:
+        """The dead letter; `ended` is False when the connection was gone before the end of the line came."""
         whole = hashlib.sha256(self._hash + self._piece).hexdigest()
-        return Rejected("line-too-long", detail, self._position, self._length, self._head, whole)
+        what = (self._position, self._length, self._head, whole)
+        if ended:
+            detail = f"a line of {self._length} bytes, the limit is {limit_bytes}"
+            return Rejected("line-too-long", detail, *what)
+        detail = f"{self._length} bytes without the end of a line, the limit is {limit_bytes}"
+        return Rejected("no-frame", detail, *what)

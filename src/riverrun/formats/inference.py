@@ -200,7 +200,7 @@ def _epoch_unit(values: Sequence[object]) -> TimeUnit | None:
     if not units:
         return None
     unit, number = units.most_common(1)[0]
-    return unit if unit is not None and number >= _AGREEMENT * units.total() else None  # type: ignore[return-value]
+    return unit if unit is not None and number >= _AGREEMENT * units.total() else None
 
 
 def _numbers(values: Sequence[object]) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 import orjson
 import polars as pl
@@ -13,7 +14,8 @@ from riverrun.component import setting
 from riverrun.formats.assembly import Collected, RowBuilder, replace_rows
 from riverrun.formats.columns import check_supported
 from riverrun.formats.framing import Block, LineBuffer
-from riverrun.formats.json_columns import JsonColumns
+from riverrun.formats.json_columns import JsonColumns, ReadRows
+from riverrun.formats.json_fields import FieldNames
 from riverrun.formats.json_records import JsonReader, RefusedItem
 from riverrun.formats.rejection import RefusedError, reject
 from riverrun.limits import Limits
@@ -22,6 +24,8 @@ from riverrun.schema import Schema
 
 #: Blocks up to this size are read row by row: Polars' fixed cost is more than that.
 SMALL_BYTES = 4_096
+#: So are these few lines, if they are not very long.
+_FEW_LINES = 16
 #: When more rows than this share of a block are in doubt, all of it is read strictly at once.
 _DOUBTFUL_SHARE = 0.3
 
@@ -30,8 +34,9 @@ _DOUBTFUL_SHARE = 0.3
 class Json:
     """JSON lines: one object a line, RFC 8259.
 
-    A field that is missing or ``null`` is null. Fields that the schema does not name are ignored. Of a field
-    given twice the last value counts; records that do so with a column are counted as ``duplicate_keys``.
+    A field that is missing or ``null`` is null. Fields that the schema does not name are ignored and counted
+    as ``new_fields``, those of nested objects too. Of a field given twice the last value counts; records that
+    do so with a column are counted as ``duplicate_keys``.
     What is not an object, does not fit its column's type, is out of range or nested too deep is a dead letter.
 
     >>> Json(allow_nan=True).name
@@ -40,6 +45,12 @@ class Json:
 
     batch_arrays: bool = setting(False, help="a line may also be an array of objects: each of them is a record")
     allow_nan: bool = setting(False, help="read NaN and Infinity, which JSON does not have, as null")
+    duplicate_keys: Literal["last", "refuse"] = setting(
+        "last", help="a record that gives the field of a column twice: its last value counts, or it is refused"
+    )
+    on_new_field: Literal["ignore", "fail"] = setting(
+        "ignore", help="a field that the schema does not name is ignored and counted, or stops the run"
+    )
 
     @property
     def name(self) -> str:
@@ -86,9 +97,8 @@ class JsonDecoder:
         self._lines = LineBuffer(limits.line_bytes, snapshot and snapshot["lines"])
         self._builder = RowBuilder(schema)
         self._columns = JsonColumns(schema, limits)
-        self._reader = JsonReader(
-            schema, limits, allow_nan=description.allow_nan, batch_arrays=description.batch_arrays
-        )
+        self._reader = JsonReader(schema, limits, description)
+        self._known = FieldNames(schema.names)
         self._expect_trouble = False
 
     def feed(self, data: bytes, received_us: int) -> Decoded:
@@ -108,21 +118,28 @@ class JsonDecoder:
         for piece in pieces:
             if isinstance(piece, Rejected):
                 out.rejected.append(piece)
-            elif len(piece.data) <= self._small_bytes or not self._decode_fast(piece, out):
+            elif self._is_small(piece.data) or not self._decode_fast(piece, out):
                 self._decode_strictly(piece, out)
         return out.decoded(self._schema)
+
+    def _is_small(self, data: bytes) -> bool:
+        """Whether reading row by row costs less: there are few bytes, or few lines."""
+        if len(data) <= self._small_bytes:
+            return True
+        return len(data) <= _FEW_LINES * self._small_bytes and data.count(b"\n") <= _FEW_LINES
 
     def _decode_fast(self, block: Block, out: Collected) -> bool:
         """Read a block by columns; False when that is not possible and nothing has been done."""
         if not self._expect_trouble:
             read = self._columns.plain(block.data, self._sample(block.data))
-            if read is not None and read[1] is None:
-                out.frames.append(read[0])
+            if read is not None and read.flagged is None and self._may_count(read.new_fields):
+                out.count("new_fields", read.new_fields)
+                out.frames.append(read.frame)
                 return True
             if read is not None:
                 lines = block.data.split(b"\n")
                 lines.pop()
-                return self._mend(*read, block.position, lines, (), out)
+                return self._mend(read, block.position, lines, (), out)
         return self._decode_around(block, out)
 
     def _decode_around(self, block: Block, out: Collected) -> bool:
@@ -150,10 +167,14 @@ class JsonDecoder:
         if read is None:
             return False
         before = len(out.rejected)
-        if not self._mend(*read, block.position, lines, odd, out):
+        if not self._mend(read, block.position, lines, odd, out):
             return False
         self._expect_trouble = len(out.rejected) > before or bool(blank)
         return True
+
+    def _may_count(self, new_fields: int) -> bool:
+        """Whether unknown fields are just counted. Otherwise the strict path must find and name them."""
+        return not new_fields or self._json.on_new_field == "ignore"
 
     def _sample(self, data: bytes) -> list[object] | None:
         """The values of the first line, to see how times are written."""
@@ -163,19 +184,24 @@ class JsonDecoder:
 
     def _mend(
         self,
-        frame: pl.DataFrame,
-        flagged: pl.Series | None,
+        read: ReadRows,
         position: int,
         lines: Sequence[bytes],
         odd: Sequence[int],
         out: Collected,
     ) -> bool:
         """Put what the strict path makes of the flagged and the odd lines in their places."""
-        known = set(odd)
-        if flagged is not None:
-            known.update(flagged.arg_true().to_list())
+        frame = read.frame
+        doubted = set(read.flagged.arg_true().to_list() if read.flagged is not None else ()).difference(odd)
+        known = doubted.union(odd)
+        new_fields = read.new_fields
+        if new_fields:
+            new_fields -= sum(self._known.new_fields_of(lines[place]) for place in doubted)
+        if not self._may_count(new_fields):
+            return False
         if len(lines) != frame.height or len(known) > frame.height * _DOUBTFUL_SHARE:
             return False
+        out.count("new_fields", new_fields)
         if not known:
             out.frames.append(frame)
             return True
@@ -213,6 +239,7 @@ class JsonDecoder:
             out.rejected.append(reject(refused.reason, refused.detail, line, position))
             return
         out.count("duplicate_keys", self._reader.duplicates)
+        out.count("new_fields", self._reader.new_fields)
         for record in records:
             if isinstance(record, RefusedItem):
                 out.rejected.append(reject(record.reason, record.detail, line, position, row=record.item))

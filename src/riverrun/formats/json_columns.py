@@ -20,11 +20,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from riverrun.formats.columns import read_type
 from riverrun.formats.csv_columns import READ_ERRORS, TimeText, time_text
+from riverrun.formats.json_fields import FieldNames
 from riverrun.formats.time_columns import counts_of_floats, counts_of_integers, counts_of_text
 from riverrun.formats.timestamps import TimeColumn
 from riverrun.limits import Limits
@@ -38,12 +40,28 @@ _NOT_COUNTED = bytes(set(range(256)) - set(b":\n{eE"))
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_ .\-]+")
 
 
+@dataclass(frozen=True, slots=True)
+class ReadRows:
+    """The rows of a block.
+
+    Parameters
+    ----------
+    flagged : those in doubt, if any.
+    new_fields : how many fields all of them have that the schema does not name.
+    """
+
+    frame: pl.DataFrame
+    flagged: pl.Series | None
+    new_fields: int
+
+
 class JsonColumns:
     """Reads blocks for one schema."""
 
     def __init__(self, schema: Schema, limits: Limits) -> None:
         self._schema = schema
         self._limits = limits
+        self._names = FieldNames(schema.names)
         self._times = {c.name: TimeColumn.of(c) for c in schema if c.is_time}
         self._written: dict[str, TimeText] = dict.fromkeys(self._times, "integer")
         self._singles = [c.name for c in schema if isinstance(c.dtype, pl.Float32)]
@@ -54,15 +72,11 @@ class JsonColumns:
     def has_times(self) -> bool:
         return bool(self._times)
 
-    def plain(
-        self, data: bytes, sample: Sequence[object] | None
-    ) -> tuple[pl.DataFrame, pl.Series | None] | None:
-        """The rows of a block and a mask of those in doubt, if any; ``None`` if it cannot be read."""
+    def plain(self, data: bytes, sample: Sequence[object] | None) -> ReadRows | None:
+        """The rows of a block; ``None`` if it cannot be read."""
         return self._read(data, sample, ignore_errors=False)
 
-    def lenient(
-        self, data: bytes, sample: Sequence[object] | None
-    ) -> tuple[pl.DataFrame, pl.Series | None] | None:
+    def lenient(self, data: bytes, sample: Sequence[object] | None) -> ReadRows | None:
         """The same for lines that are all sound JSON, when some have values of the wrong type.
 
         Such values become null, so every row with a null is in doubt. Texts cannot have the wrong type.
@@ -70,16 +84,14 @@ class JsonColumns:
         read = self._read(data, sample, ignore_errors=True)
         if read is None:
             return None
-        frame, flagged = read
-        for series in frame.get_columns():
+        flagged = read.flagged
+        for series in read.frame.get_columns():
             if series.null_count() and not isinstance(series.dtype, pl.String):
                 nulls = series.is_null()
                 flagged = nulls if flagged is None else flagged | nulls
-        return frame, flagged
+        return replace(read, flagged=flagged)
 
-    def _read(
-        self, data: bytes, sample: Sequence[object] | None, *, ignore_errors: bool
-    ) -> tuple[pl.DataFrame, pl.Series | None] | None:
+    def _read(self, data: bytes, sample: Sequence[object] | None, *, ignore_errors: bool) -> ReadRows | None:
         if not self._countable:
             return None
         self._learn(sample)
@@ -90,7 +102,10 @@ class JsonColumns:
         block = _Block(data, frame.height)
         if block.count(b"\n") != frame.height:
             return None  # there are blank lines
-        return self._finished(frame, self._doubts(frame, block))
+        exact = self._fields_are_exact(frame, block)
+        flagged = self._doubts(frame, block, exact=exact)
+        new_fields = 0 if exact else self._new_fields(frame, block)
+        return ReadRows(*self._finished(frame, flagged), new_fields)
 
     def _learn(self, sample: Sequence[object] | None) -> None:
         for (name, time), value in self._values_of_times(sample):
@@ -113,8 +128,7 @@ class JsonColumns:
 
     # ------------------------------------------------------------ doubts
 
-    def _doubts(self, frame: pl.DataFrame, block: _Block) -> pl.Series | None:
-        exact = self._fields_are_exact(frame, block)
+    def _doubts(self, frame: pl.DataFrame, block: _Block, *, exact: bool) -> pl.Series | None:
         flagged: list[pl.Series] = []
         if block.has_escapes:
             flagged.append(block.lines().str.contains("\\u", literal=True))
@@ -156,20 +170,28 @@ class JsonColumns:
         """Whether every record has every column's field once and nothing else; only True is certain."""
         if block.has_escapes or any(series.null_count() for series in frame.get_columns()):
             return False
-        colons = block.count(b":")
-        if colons == block.height * frame.width:
-            return True
-        within = sum(
-            int(series.str.count_matches(":", literal=True).sum()) for series in self._text_columns(frame)
-        )
-        return colons - within == block.height * frame.width
+        expected = block.height * frame.width
+        return expected in (block.count(b":"), self._colons_outside(frame, block))
+
+    def _colons_outside(self, frame: pl.DataFrame, block: _Block) -> int:
+        """The colons of a block but for those within the text values."""
+        within = (series.str.count_matches(":", literal=True).sum() for series in self._text_columns(frame))
+        return block.count(b":") - sum(map(int, within))
+
+    def _new_fields(self, frame: pl.DataFrame, block: _Block) -> int:
+        """How many fields there are that the schema does not name."""
+        plain = b"\\" not in block.data
+        # Every field that is known brings one colon; if no other is left, there is no other field.
+        if plain and self._colons_outside(frame, block) == self._names.known_fields_in(block.data):
+            return 0
+        return self._names.new_fields_in(block.data)
 
     def _repeated(self, frame: pl.DataFrame, block: _Block) -> list[pl.Series]:
         """Rows in which the name of a column stands more than once."""
         flagged = []
         for series in frame.get_columns():
             name = f'"{series.name}"'
-            total = block.text().str.count_matches(name, literal=True).item()
+            total = block.data.count(name.encode())
             nulls = series.null_count()
             # Every value has its name before it. So if there are no more names than values, none is repeated.
             if not block.has_escapes and total == block.height - nulls:

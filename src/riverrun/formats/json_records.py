@@ -6,18 +6,33 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import orjson
 import polars as pl
 
+from riverrun.errors import SchemaError
 from riverrun.formats.columns import ValueReader, is_float, value_reader
+from riverrun.formats.json_fields import FieldNames
 from riverrun.formats.rejection import RefusedError, shown
 from riverrun.limits import Limits
 from riverrun.schema import Column, Schema
 
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _NUMBER_TOO_LARGE = "number is infinity"
+
+
+class Policy(Protocol):
+    """What the description says about doubtful records."""
+
+    @property
+    def batch_arrays(self) -> bool: ...
+    @property
+    def allow_nan(self) -> bool: ...
+    @property
+    def duplicate_keys(self) -> str: ...
+    @property
+    def on_new_field(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +47,17 @@ class RefusedItem:
 class JsonReader:
     """Turns one line into the values of rows. Nothing but `RefusedError` comes out of it."""
 
-    def __init__(self, schema: Schema, limits: Limits, *, allow_nan: bool, batch_arrays: bool) -> None:
+    def __init__(self, schema: Schema, limits: Limits, policy: Policy) -> None:
         self._readers: list[tuple[str, ValueReader, type | None]] = [
             (column.name, value_reader(column), _passed_as_is(column)) for column in schema
         ]
         self._names = schema.names
         self._depth, self._fields = limits.json_depth, limits.json_fields
-        self._allow_nan, self._batch_arrays = allow_nan, batch_arrays
+        self._known = FieldNames(schema.names)
+        self._policy = policy
         # A line shorter than this has neither too many fields (5 bytes each) nor is it nested too deep.
         self._plain_bytes = min(2 * limits.json_depth, 5 * limits.json_fields)
-        self.duplicates = 0
+        self.duplicates = self.new_fields = 0
 
     def peek(self, line: bytes) -> list[object] | None:
         """The values of the columns as JSON has them, to see how times are written."""
@@ -52,12 +68,17 @@ class JsonReader:
         return [found.get(name) for name in self._names] if isinstance(found, dict) else None
 
     def quick(self, line: bytes) -> Sequence[object] | None:
-        """The row of an ordinary line; ``None`` when the line is anything else and needs `records`."""
+        """The row of an ordinary line; ``None`` when the line is anything else and needs `records`.
+
+        Ordinary lines have no duplicates and no new fields.
+        """
         try:
             found = orjson.loads(line)
         except orjson.JSONDecodeError:
             return None
         if type(found) is not dict or not self._is_ordinary(line, found):
+            return None
+        if not self._known.only_knows(found):
             return None
         row: list[object] = []
         for name, read, kind in self._readers:
@@ -73,19 +94,39 @@ class JsonReader:
     def records(self, line: bytes) -> list[Sequence[object] | RefusedItem]:
         """The rows of a line, usually one, or why one is refused. Raises `RefusedError` for the line.
 
-        `duplicates` then says how many of the records gave the field of a column twice.
+        `duplicates` then says how many of the rows gave the field of a column twice, `new_fields` how many
+        fields they have that the schema does not name. Raises `SchemaError` for one where that is to fail.
         """
-        self.duplicates = 0
+        self.duplicates = self.new_fields = 0
         self._check_depth(line)
         found = self._parsed(line)
-        if isinstance(found, list) and self._batch_arrays:
-            self.duplicates = sum(self._repeats(pairs) for pairs in _pairs(line))
-            return [self._record(item) for item in found]
+        if isinstance(found, list) and self._policy.batch_arrays:
+            repeats = iter([self._repeats(pairs) for pairs in _pairs(line)])
+            return [self._record(item, next(repeats) if isinstance(item, dict) else None) for item in found]
         if not isinstance(found, dict):
             raise RefusedError("shape", f"expected an object, found {_kind(found)}")
-        if not _without_duplicates(line, found):
-            self.duplicates = sum(self._repeats(pairs) for pairs in _pairs(line))
-        return [self._row(found)]
+        repeated = None if _without_duplicates(line, found) else self._repeats(_pairs(line)[0])
+        row = self._accepted(found, repeated)
+        self._note_new(self._known.new_fields_of(line, found), found)
+        return [row]
+
+    def _accepted(self, found: dict[str, object], repeated: str | None) -> Sequence[object]:
+        row = self._row(found)
+        if repeated is not None:
+            if self._policy.duplicate_keys == "refuse":
+                raise RefusedError("duplicate-key", f"the field {shown(repeated)} is there twice")
+            self.duplicates += 1
+        return row
+
+    def _note_new(self, number: int, found: object) -> None:
+        if number and self._policy.on_new_field == "fail":
+            name = self._known.new_in(found)[0]
+            raise SchemaError(
+                f"a record has the field {shown(name)}, which the schema does not name",
+                where="json",
+                hint="declare it, or let it be ignored and counted: rr.Json(on_new_field='ignore')",
+            )
+        self.new_fields += number
 
     def _is_ordinary(self, line: bytes, found: Mapping[str, object]) -> bool:
         if len(line) >= self._plain_bytes and (
@@ -94,13 +135,15 @@ class JsonReader:
             return False
         return _without_duplicates(line, found)
 
-    def _record(self, item: object) -> Sequence[object] | RefusedItem:
+    def _record(self, item: object, repeated: str | None) -> Sequence[object] | RefusedItem:
         try:
             if not isinstance(item, dict):
                 raise RefusedError("shape", f"expected an array of objects, found {_kind(item)} in it")
-            return self._row(item)
+            row = self._accepted(item, repeated)
         except RefusedError as refused:
             return RefusedItem(refused.reason, refused.detail, orjson.dumps(item))
+        self._note_new(len(self._known.new_in(item)), item)
+        return row
 
     def _row(self, found: Mapping[str, object]) -> Sequence[object]:
         if len(found) > self._fields:
@@ -113,10 +156,15 @@ class JsonReader:
             row.append(None if value is None else read(value))
         return row
 
-    def _repeats(self, pairs: _Pairs) -> bool:
-        """Whether the field of a column is given twice. Fields that are ignored do not matter."""
-        names = [name for name, _ in pairs if name in self._names]
-        return len(set(names)) < len(names)
+    def _repeats(self, pairs: _Pairs) -> str | None:
+        """The first field of a column that is given twice. Fields that are ignored do not matter."""
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                return name
+            if name in self._names:
+                seen.add(name)
+        return None
 
     def _check_depth(self, line: bytes) -> None:
         if line.count(b"[") + line.count(b"{") <= self._depth:
@@ -141,7 +189,7 @@ class JsonReader:
         except UnicodeDecodeError as error:
             detail = f"byte 0x{line[error.start]:02x} at offset {error.start} of the record is not UTF-8"
             raise RefusedError("utf8", detail) from None
-        if self._allow_nan:
+        if self._policy.allow_nan:
             found = _lenient(text)
             if found is not _NOTHING:
                 return found

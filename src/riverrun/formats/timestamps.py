@@ -26,7 +26,7 @@ import polars as pl
 
 from riverrun.errors import SchemaError
 from riverrun.formats.rejection import RefusedError, shown
-from riverrun.schema import UNITS_PER_SECOND, Column
+from riverrun.schema import UNITS_PER_SECOND, Column, TimeUnit
 
 MIN_S = -62_135_596_800  # 0001-01-01
 MAX_S = 253_402_300_799  # 9999-12-31T23:59:59
@@ -129,7 +129,7 @@ def from_text(text: str, time: TimeColumn) -> int:
     return _from_parts(text, match, time)
 
 
-def likely_unit(value: float) -> str | None:
+def likely_unit(value: float) -> TimeUnit | None:
     """The unit in which a number is an instant between 1990 and 2100.
 
     >>> likely_unit(1_700_000_000_123)
@@ -139,6 +139,22 @@ def likely_unit(value: float) -> str | None:
         if LIKELY_FROM_S * per_s <= value < LIKELY_TO_S * per_s:
             return unit
     return None
+
+
+def mistaken_for(unit: TimeUnit) -> list[tuple[TimeUnit, int, int]]:
+    """Coarser units, and which instants come out when a time of 1990 to 2100 in them is read as `unit`.
+
+    The instants are microseconds since 1970, from and to.
+
+    >>> mistaken_for("ms")
+    [('s', 631152000000, 4102444800000)]
+    """
+    per_s = UNITS_PER_SECOND[unit]
+    return [
+        (other, LIKELY_FROM_S * other_per_s * 10**6 // per_s, LIKELY_TO_S * other_per_s * 10**6 // per_s)
+        for other, other_per_s in UNITS_PER_SECOND.items()
+        if other_per_s < per_s
+    ]
 
 
 def _from_date(text: str, time: TimeColumn) -> int:

@@ -181,7 +181,9 @@ class FixedWindows:
             changed = self._changed_by(partials, state) if self.early_results else state.changed
             panes = state.panes.added(partials, self.program, self._by_pane)
             state = replace(state, panes=panes, references=references, changed=changed)
-        limit = max(BUFFER_ROWS, BUFFER_ROWS_PER_KEY * min(groups, self.max_keys))
+        # Beyond the limit most keys are folded into one: gathering more of them only takes memory.
+        per_key = BUFFER_ROWS_PER_KEY if groups <= self.max_keys else 1
+        limit = max(BUFFER_ROWS, per_key * min(groups, self.max_keys))
         return self._bounded(replace(state, buffer_limit=limit), slack=2)
 
     def _bounded(self, state: FixedState, slack: int) -> FixedState:

@@ -15,10 +15,12 @@ import polars as pl
 
 from riverrun.batch import ROW_ORDER, Batch
 from riverrun.clock import format_instant, parse_duration
+from riverrun.formats.timestamps import mistaken_for
 from riverrun.kernel.window_frame import event_times
 from riverrun.plan.nodes import Read
 from riverrun.plan.typed import ARRIVED_AT
 from riverrun.ports import Rejected
+from riverrun.runtime.alarms import Alarms
 from riverrun.runtime.engine import Dropped
 from riverrun.runtime.pump import Arrival
 from riverrun.schema import INSTANT, Schema
@@ -93,6 +95,8 @@ class Intake:
     tracker: WatermarkTracker = field(init=False)
     counts: Counts = field(default_factory=Counts)
     newest_us: int | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+    alarms: Alarms = field(default_factory=Alarms)
     _numbers: dict[str, int] = field(default_factory=dict)
     _time: str = field(init=False)
     _future_us: int | None = field(init=False)
@@ -109,6 +113,8 @@ class Intake:
         self.counts.in_flight += arrival.records
         self.counts.blank += arrival.blank
         self.counts.bytes += arrival.bytes
+        for name, number in arrival.counters.items():
+            self.counters[name] = self.counters.get(name, 0) + number
         self.tracker.heard(arrival.partition, arrival.received_us)
 
     def expect(self, arrivals: Sequence[Arrival]) -> None:
@@ -130,7 +136,9 @@ class Intake:
         frame = self._marked(frame, arrival, now_us)
         if arrival.end:
             self.tracker.end_partition(arrival.partition)
-        return Batch(frame, arrival.received_us), (*arrival.rejected, *refused)
+        rejected = (*arrival.rejected, *refused)
+        self.alarms.note(frame.height, rejected)
+        return Batch(frame, arrival.received_us), rejected
 
     def settle(self, arrival: Arrival, applied: int, dropped: Dropped, dead_lettered: int) -> None:
         """What has become of the rows of an arrival."""
@@ -180,6 +188,24 @@ class Intake:
             gone = bad if gone is None else gone | bad
         return (frame if gone is None else frame.filter(~gone)), refused
 
+    def _wrong_unit(self, frame: pl.DataFrame) -> list[tuple[str, pl.Series, str]]:
+        """Event times that are long past, while their numbers are a time of these years in a coarser unit."""
+        column = self.schema[self._time]
+        if column.unit is None or not frame.height:
+            return []
+        times = event_times(frame, self._time)
+        checks = []
+        for unit, low_us, high_us in mistaken_for(column.unit):
+            bad = times.is_between(low_us, high_us, closed="left").fill_null(value=False)
+            if bad.any():
+                first = frame[self._time].filter(bad)[0]
+                detail = (
+                    f"event time {self._time!r}: {first:%Y-%m-%d %H:%M:%S} is long past for a live source; "
+                    f"its numbers look like {unit}, the schema says {column.unit}"
+                )
+                checks.append(("time-range", bad, detail))
+        return checks
+
     def _checks(self, frame: pl.DataFrame, arrival: Arrival, now_us: int) -> list[tuple[str, pl.Series, str]]:
         checks = []
         time = self.read.time
@@ -187,6 +213,7 @@ class Intake:
             detail = f"the event-time field {time!r} is missing or null"
             checks.append(("schema", frame[time].is_null(), detail))
         if self._future_us is not None and frame.height:
+            checks += self._wrong_unit(frame)
             latest = now_us + self._future_us
             times = event_times(frame, self._time)
             newest = times.max()

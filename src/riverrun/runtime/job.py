@@ -241,7 +241,7 @@ class Job:
         return SourceHealth(
             name=intake.read.name,
             url=intake.read.source.url,
-            status=pump.reader.status,
+            status="; ".join([pump.reader.status, *intake.alarms.texts]),
             received=counts.received,
             applied=counts.applied,
             late=counts.late,
@@ -256,7 +256,7 @@ class Job:
             lag_ms=lag_ms,
             partitions=len(tracker.partitions),
             reasons=self.dead_letters.reasons(intake.read.name),
-            counters=dict(pump.reader.counters),
+            counters={**pump.reader.counters, **intake.counters},
         )
 
     def _step_health(self, at: int) -> StepHealth:
