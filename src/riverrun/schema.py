@@ -19,7 +19,27 @@ TimeUnit = Literal["s", "ms", "us", "ns"]
 #: How many of each unit make a second.
 UNITS_PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
+#: Between these years a number is likely to be an instant, seconds since 1970.
+LIKELY_FROM_S = 631_152_000  # 1990
+LIKELY_TO_S = 4_102_444_800  # 2100
+
 INSTANT = pl.Datetime("us", "UTC")
+
+
+def mistaken_for(unit: TimeUnit) -> list[tuple[TimeUnit, int, int]]:
+    """Coarser units, and which instants come out when a time of 1990 to 2100 in them is read as `unit`.
+
+    The instants are microseconds since 1970, from and to.
+
+    >>> mistaken_for("ms")
+    [('s', 631152000000, 4102444800000)]
+    """
+    per_s = UNITS_PER_SECOND[unit]
+    return [
+        (other, LIKELY_FROM_S * other_per_s * 10**6 // per_s, LIKELY_TO_S * other_per_s * 10**6 // per_s)
+        for other, other_per_s in UNITS_PER_SECOND.items()
+        if other_per_s < per_s
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,10 @@ import polars as pl
 
 from riverrun.errors import SchemaError
 from riverrun.formats.rejection import RefusedError, shown
-from riverrun.schema import UNITS_PER_SECOND, Column, TimeUnit
+from riverrun.schema import LIKELY_FROM_S, LIKELY_TO_S, UNITS_PER_SECOND, Column, TimeUnit
 
 MIN_S = -62_135_596_800  # 0001-01-01
 MAX_S = 253_402_300_799  # 9999-12-31T23:59:59
-LIKELY_FROM_S = 631_152_000  # 1990
-LIKELY_TO_S = 4_102_444_800  # 2100
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -139,22 +137,6 @@ def likely_unit(value: float) -> TimeUnit | None:
         if LIKELY_FROM_S * per_s <= value < LIKELY_TO_S * per_s:
             return unit
     return None
-
-
-def mistaken_for(unit: TimeUnit) -> list[tuple[TimeUnit, int, int]]:
-    """Coarser units, and which instants come out when a time of 1990 to 2100 in them is read as `unit`.
-
-    The instants are microseconds since 1970, from and to.
-
-    >>> mistaken_for("ms")
-    [('s', 631152000000, 4102444800000)]
-    """
-    per_s = UNITS_PER_SECOND[unit]
-    return [
-        (other, LIKELY_FROM_S * other_per_s * 10**6 // per_s, LIKELY_TO_S * other_per_s * 10**6 // per_s)
-        for other, other_per_s in UNITS_PER_SECOND.items()
-        if other_per_s < per_s
-    ]
 
 
 def _from_date(text: str, time: TimeColumn) -> int:

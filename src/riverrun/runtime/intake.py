@@ -15,7 +15,6 @@ import polars as pl
 
 from riverrun.batch import ROW_ORDER, Batch
 from riverrun.clock import format_instant, parse_duration
-from riverrun.formats.timestamps import mistaken_for
 from riverrun.kernel.window_frame import event_times
 from riverrun.plan.nodes import Read
 from riverrun.plan.typed import ARRIVED_AT
@@ -23,7 +22,7 @@ from riverrun.ports import Rejected
 from riverrun.runtime.alarms import Alarms
 from riverrun.runtime.engine import Dropped
 from riverrun.runtime.pump import Arrival
-from riverrun.schema import INSTANT, Schema
+from riverrun.schema import INSTANT, Schema, mistaken_for
 from riverrun.windows.watermark import AFTER_TIME, Partition, WatermarkTracker
 
 #: Rows of one partition that are told apart by `ROW_ORDER`.
