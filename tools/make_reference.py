@@ -24,6 +24,7 @@ from typing import Any
 from riverrun.component import settings_of
 from riverrun.errors import RiverrunError
 from riverrun.plan.stream import Grouped, Stream, Windowed
+from riverrun.ports import guarantee_of
 from riverrun.registry import FORMATS, SINKS, SOURCES, Entry
 from tools.reference_text import (
     UndocumentedError,
@@ -156,6 +157,8 @@ def _component(name: str, entry: Entry, kind: str) -> str:
     component = entry.load(f"{kind} {name}")
     text = f"## `{name}` {{#{slug(name)}}}\n\n"
     text += markdown(docstring_of(component, entry.target)) + "\n\n"
+    if kind == "Sinks":
+        text += f"With `state=`: every result {guarantee_of(component)} ([how](../sinks.md)).\n\n"
     if entry.extra:
         text += f"Needs an extra package: `pip install 'riverrun[{entry.extra}]'`.\n\n"
     text += f"In Python: `{entry.target.replace(':', '.')}`.\n"

@@ -385,7 +385,7 @@ class DurableSink(Sink, Protocol):
 Guarantee = Literal["exactly once", "at least once"]
 
 
-def guarantee_of(sink: Sink) -> Guarantee:
+def guarantee_of(sink: Sink | type[Sink]) -> Guarantee:
     """How often each result is in the target after crashes, in a run with ``state=``.
 
     >>> from riverrun.sinks.parse import sink_of

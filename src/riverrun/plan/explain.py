@@ -9,6 +9,7 @@ from riverrun.plan.nodes import Node, Output, Read, parents_of, sources_of
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
 from riverrun.plan.typing import typed_all
+from riverrun.ports import guarantee_of
 
 
 def explain(node: Node) -> str:
@@ -21,8 +22,14 @@ def explain(node: Node) -> str:
 
 
 def explain_outputs(outputs: Sequence[Output]) -> str:
-    """The plans of several outputs, one after the other."""
-    return "\n\n".join(f"{output.label}\n{explain(output.node)}" for output in outputs)
+    """The plans of several outputs, one after the other, each with what its sink guarantees."""
+    return "\n\n".join("\n".join([*_output(output), explain(output.node)]) for output in outputs)
+
+
+def _output(output: Output) -> list[str]:
+    if output.sink is None:
+        return [output.label]
+    return [output.label, f"   with state=: every result {guarantee_of(output.sink)}"]
 
 
 class _Telling:

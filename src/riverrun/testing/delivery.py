@@ -33,6 +33,7 @@ def check_exactly_once(
     read: Callable[[DurableSink], pl.DataFrame],
     *,
     upsert: bool = False,
+    earlier_rows: bool = True,
     abandon: Callable[[DurableWriter], None] | None = None,
     world: World | None = None,
     histories: int = 30,
@@ -52,6 +53,7 @@ def check_exactly_once(
     read : all rows of a target: columns ``key``, ``unit``, ``row`` (integers) and ``text``, whatever order they
         are in.
     upsert : whether the sink replaces rows with equal ``key``; then their order does not count.
+    earlier_rows : whether somebody else may have written to the target before, through the plain writer.
     abandon : what a crash does to a writer. Nothing, unless it holds a lock that the next one needs. Abandoned
         writers are closed at the end, which must not change anything either.
     histories : how many.
@@ -70,7 +72,8 @@ def check_exactly_once(
     """
     for number in range(histories):
         chance = random.Random(f"{seed}/{number}")  # noqa: S311 - chance that can be repeated
-        history = _History(target(number), read, chance, upsert, abandon, world or RealWorld())
+        earlier = _rows(-1, chance.choice([0, 3]) if earlier_rows else 0)
+        history = _History(target(number), read, chance, earlier, upsert, abandon, world or RealWorld())
         try:
             history.play()
         except AssertionError as error:
@@ -90,6 +93,7 @@ class _History:
         sink: DurableSink,
         read: Callable[[DurableSink], pl.DataFrame],
         chance: random.Random,
+        earlier: pl.DataFrame,
         upsert: bool,
         abandon: Callable[[DurableWriter], None] | None,
         world: World,
@@ -103,7 +107,7 @@ class _History:
         self._world = world
         self._opened: list[DurableWriter] = []
         self._units = _units(chance)
-        self._earlier = _rows(-1, chance.choice([0, 3]))
+        self._earlier = earlier
         self._marks: list[tuple[int, Remembered]] = []  # with the last unit that was handed over then
         self._handed_over = -1
 
