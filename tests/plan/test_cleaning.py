@@ -106,7 +106,7 @@ ERRORS = {
     "late rows of a step that has none": (
         lambda: ROWS.forward_fill("x").late(),
         "late: no rows can come too late for 'forward_fill x'\n"
-        "  try: call it on what .agg(...), .unique(...) or .resample(...) returned",
+        "  try: call it on what .agg(...), .join_asof(...), .unique(...) or .resample(...) returned",
     ),
 }
 

@@ -64,3 +64,22 @@ def test_a_signature_changes_with_all_that_the_state_depends_on():
     assert signature(rows.group_by("symbol").window(rr.tumbling("10s")).agg(n=rr.sum("price"))) != base
     assert signature(counted(rows.cast({"price": pl.Float32}))) != base
     assert flow(rows).steps[0].signature == ""
+
+
+def test_explain_tells_the_other_inputs_of_a_step_below_it():
+    trades = rr.read("tcp://localhost:1", format="csv", time="ts")
+    quotes = rr.read("tcp://localhost:2", format="csv", time="ts").drop_nulls("bid")
+    joined = trades.join_asof(quotes, by="symbol").union(trades).filter(pl.col("bid") > 0)
+    assert joined.explain() == (
+        "read tcp://localhost:1\n"
+        "   format: csv; live\n"
+        "   event time: ts, delay: 0s, idle: never\n"
+        "└─ join_asof backward on symbol\n"
+        "      with read tcp://localhost:2\n"
+        "              format: csv; live\n"
+        "              event time: ts, delay: 0s, idle: never\n"
+        "           └─ drop_nulls bid\n"
+        "   └─ union of 2 streams\n"
+        "         with read tcp://localhost:1 (as above)\n"
+        "      └─ filter bid > 0"
+    )

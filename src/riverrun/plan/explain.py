@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from riverrun.clock import format_duration
 from riverrun.plan.nodes import Node, Output, Read, parents_of, sources_of
@@ -15,10 +15,11 @@ from riverrun.ports import guarantee_of
 def explain(node: Node) -> str:
     """Every step from the source on, a line each, with the columns behind it where they are known.
 
-    A step with several inputs stands below the first of them; the others follow it, each from its own
-    source on. A step that is told already is referred to by its number.
+    The first input of a step with several stands above it; the others follow it, each from its own source on,
+    behind the word *with*. What is told already is only named.
     """
-    return "\n".join(_Telling(node).lines())
+    lines, _ = _Telling(node).branch(node)
+    return "\n".join(lines)
 
 
 def explain_outputs(outputs: Sequence[Output]) -> str:
@@ -36,30 +37,29 @@ class _Telling:
     """Goes through a plan backwards and tells it forwards."""
 
     def __init__(self, node: Node) -> None:
-        self._node = node
         known = {read: read.schema for read in sources_of(node) if read.schema is not None}
         complete = all(read in known for read in sources_of(node))
         self._typed: Mapping[int, Typed] | None = typed_all((node,), known) if complete else None
-        self._told: dict[int, str] = {}
+        self._told: set[int] = set()
 
-    def lines(self) -> Iterator[str]:
-        lines, _ = self._branch(self._node)
-        yield from lines
-
-    def _branch(self, node: Node) -> tuple[list[str], int]:
-        """The lines of a node and all before it, and how deep the node itself stands."""
+    def branch(self, node: Node) -> tuple[list[str], int]:
+        """The lines of a node and of all before it, and how deep the node itself stands."""
         if id(node) in self._told:
-            return [f"{self._told[id(node)]}, as above"], 0
-        self._told[id(node)] = node.label
+            return [f"{node.label} (as above)"], 0
+        self._told.add(id(node))
+        lines: list[str] = []
+        depth = 0
         first, *others = parents_of(node) or (None,)
-        if first is None:
-            return self._step(node, 0), 0
-        lines, depth = self._branch(first)
+        if first is not None:
+            lines, depth = self.branch(first)
+            depth += 1
+        lines += self._step(node, depth)
         for other in others:
-            branch, at = self._branch(other)
-            lines += branch
-            depth = max(depth, at)
-        return lines + self._step(node, depth + 1), depth + 1
+            assert other is not None
+            with_, _ = self.branch(other)
+            margin = "   " * depth + "   "
+            lines += [margin + ("     " if at else "with ") + line for at, line in enumerate(with_)]
+        return lines, depth
 
     def _step(self, node: Node, depth: int) -> list[str]:
         lines = ["   " * max(0, depth - 1) + ("└─ " if depth else "") + node.label]

@@ -247,7 +247,7 @@ class Stream(Joining):
             raise PlanError(
                 f"no rows can come too late for {self.node.label!r}",
                 where="late",
-                hint="call it on what .agg(...), .unique(...) or .resample(...) returned",
+                hint="call it on what .agg(...), .join_asof(...), .unique(...) or .resample(...) returned",
             )
         return Stream(Late((self.node,)))
 
