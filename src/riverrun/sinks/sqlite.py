@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import polars as pl
@@ -18,7 +19,7 @@ from riverrun.sinks.columns import check_types, conform
 from riverrun.sinks.failures import sink_failures
 from riverrun.sinks.folders import make_parent
 from riverrun.sinks.mode import check_keys, check_mode
-from riverrun.sinks.sqlite_cells import fits, sqlite_rows, storage_class
+from riverrun.sinks.sqlite_cells import fits, sqlite_columns, storage_class
 from riverrun.sinks.tables import (
     DELIVERED_TABLE,
     DurableTableWriter,
@@ -30,6 +31,8 @@ from riverrun.sinks.tables import (
 from riverrun.world import World
 
 _BUSY_TIMEOUT_MAX_S = 3_600
+#: Rows of one statement, where SQLite allows so many values in it.
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,8 @@ class SqliteTable:
                 isolation_level=None,  # transactions begin and end where we say
                 check_same_thread=False,  # it is opened in one thread and used in another, never in two at once
             )
+        places = self._connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        self._rows_at_once = max(1, min(_ROWS_AT_ONCE, places // max(1, len(schema))))
         try:
             self._prepare(sink, synchronous)
         except BaseException:
@@ -166,11 +171,10 @@ class SqliteTable:
         return int(found[0][0]) if found else None
 
     def store(self, rows: pl.DataFrame, token: Token | None) -> None:
-        values = sqlite_rows(rows, where=self._where) if rows.height else []
+        columns = sqlite_columns(rows, where=self._where) if rows.height else []
         with _sqlite_failures(self._where), self._transaction():
-            if self._keys:
-                self._forget_earlier(rows, values)
-            self._connection.executemany(self._insertion, values)
+            if columns:
+                self._put(dict(zip(rows.columns, columns, strict=True)), rows.height)
             if token is not None:
                 self._execute(
                     f"INSERT OR REPLACE INTO {DELIVERED_TABLE} VALUES (?, ?)",  # noqa: S608 - a name of ours
@@ -180,18 +184,25 @@ class SqliteTable:
     def close(self) -> None:
         self._connection.close()
 
-    @property
-    def _insertion(self) -> str:
-        names = ", ".join(map(quoted, self._schema))
-        places = ", ".join("?" * len(self._schema))
-        return f"INSERT INTO {self._table} ({names}) VALUES ({places})"  # noqa: S608 - quoted names
+    def _put(self, columns: Mapping[str, Sequence[Any]], height: int) -> None:
+        if self._keys:
+            self._forget_earlier(columns)
+        # Many rows in one statement take half the time of one each.
+        names = ", ".join(map(quoted, columns))
+        places = f"({', '.join('?' * len(columns))})"
+        for begin in range(0, height, self._rows_at_once):
+            values = [column[begin : begin + self._rows_at_once] for column in columns.values()]
+            rows = ", ".join([places] * len(values[0]))
+            self._execute(
+                f"INSERT INTO {self._table} ({names}) VALUES {rows}",  # noqa: S608 - quoted names
+                list(chain.from_iterable(zip(*values, strict=True))),
+            )
 
-    def _forget_earlier(self, rows: pl.DataFrame, values: Sequence[tuple[Any, ...]]) -> None:
+    def _forget_earlier(self, columns: Mapping[str, Sequence[Any]]) -> None:
         same = " AND ".join(f"{quoted(key)} IS ?" for key in self._keys)
-        at = [rows.columns.index(key) for key in self._keys]
         self._connection.executemany(
             f"DELETE FROM {self._table} WHERE {same}",  # noqa: S608 - quoted names
-            ([row[position] for position in at] for row in values),
+            zip(*(columns[key] for key in self._keys), strict=True),
         )
 
     def _prepare(self, sink: SqliteSink, synchronous: str) -> None:

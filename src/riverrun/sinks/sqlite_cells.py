@@ -1,4 +1,4 @@
-"""What SQLite has for each type of column, and frames as rows that it can hold."""
+"""What SQLite has for each type of column, and frames as values that it can hold."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def fits(dtype: pl.DataType, declared: str) -> bool:
     return wanted == "BLOB"  # bytes are changed nowhere
 
 
-def sqlite_rows(frame: pl.DataFrame, *, where: str) -> list[tuple[Any, ...]]:
-    """The rows of `frame` as SQLite can hold them.
+def sqlite_columns(frame: pl.DataFrame, *, where: str) -> list[list[Any]]:
+    """The columns of `frame`, each as values that SQLite can hold.
 
     Raises `SinkError` for an integer that has more than 64 bits with its sign.
     """
     cells = nested_as_json(frame.with_columns(_cell(name, dtype) for name, dtype in frame.schema.items()))
     _check_size(cells, where=where)
-    return cells.rows()
+    return [column.to_list() for column in cells.iter_columns()]
 
 
 def _cell(name: str, dtype: pl.DataType) -> pl.Expr:
