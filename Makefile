@@ -9,7 +9,7 @@ ARGS ?=
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs reference bench clean
+.PHONY: help setup demo test soak check format docs reference bench clean
 .PHONY: check-lint check-format check-types check-imports check-docs
 
 help: ## list these words
@@ -44,6 +44,10 @@ demo: $(VENV)/.ready-demo ## real prices over a real socket, live in the browser
 
 test: $(VENV)/.ready-all ## run the tests (ARGS="-k csv"); the last line counts passed and skipped
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+# One process, and its output as it comes: these loops take the disk for themselves.
+soak: $(VENV)/.ready-all ## thousands of kills, power cuts, failed syncs and damaged files: about an hour
+	@RIVERRUN_SOAK=1 $(BIN)/python -m pytest -s -v tests/crash $(ARGS)
 
 check: check-lint check-format check-types check-imports check-docs ## lint, format, types, import contract, docs (-k: go on after a failure)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
 
+from riverrun.state.refusal import NO_SPACE
 from riverrun.state.settings import StoreSettings
 from riverrun.world import Files
 
@@ -39,7 +39,7 @@ class Ballast:
         try:
             self._make()
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in NO_SPACE:
                 raise
             self.drop()
             return False

@@ -52,6 +52,13 @@ PRAGMAS = (
 )
 
 
+#: Errors of SQLite that come from the disk or the system, and say nothing of what is in the file.
+_NOT_DAMAGE = frozenset({
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
+})  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far the database is, in a row of its own.
@@ -237,6 +244,8 @@ class Database:
         except ChecksumError as error:
             raise damaged(self._folder, DATABASE, None, str(error)) from error
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_DAMAGE:
+                raise
             raise damaged(self._folder, DATABASE, None, f"SQLite says: {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import posixpath
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from riverrun.errors import StateError
 from riverrun.state.damage import damaged
 from riverrun.state.database import APPLICATION_ID, DATABASE, FORMAT_VERSION
+from riverrun.state.refusal import unusable
 from riverrun.world import FileLock, Files
 
 LOCK = "LOCK"
@@ -47,7 +49,7 @@ def take_folder(files: Files, path: str, *, create: bool) -> Folder:
         if status is None:
             if not create:
                 raise StateError("there is no state folder here", where=path)
-            files.make_dirs(path, private=True)
+            make_folder(files, path)
         elif not status.is_dir:
             raise StateError("a folder was expected, this is a file", where=path)
         filesystem = _check_filesystem(files, path)
@@ -62,6 +64,16 @@ def take_folder(files: Files, path: str, *, create: bool) -> Folder:
         lock.release()
         raise
     return Folder(path, lock, is_new, filesystem)
+
+
+def make_folder(files: Files, path: str) -> None:
+    """Make a folder that only this user may look into, and see to it that its name is on the disk."""
+    parent = posixpath.dirname(path)
+    if parent != path and files.status(parent) is None:
+        make_folder(files, parent)
+    files.make_dirs(path, private=True)
+    with contextlib.suppress(PermissionError):  # a folder around it that is not ours to read
+        files.sync_folder(parent)
 
 
 def _check_filesystem(files: Files, path: str) -> str:
@@ -151,8 +163,4 @@ def _refusals_told(path: str) -> Iterator[None]:
     except BlockingIOError:
         raise
     except OSError as error:
-        raise StateError(
-            f"the folder cannot be used: {error.strerror or error}",
-            where=path,
-            hint="a folder that this user may read and write",
-        ) from error
+        raise unusable(path, error) from error

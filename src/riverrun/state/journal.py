@@ -77,6 +77,7 @@ class Journal:
     _open: _Open | None = None
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _writing: deque[_Waiting] = field(default_factory=deque)
+    _known_safe: int = 0
     _last: int = 0
     _synced: int = 0
     _append_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -108,13 +109,16 @@ class Journal:
 
     def recover(self, needed_from: int, safe_to: int) -> Findings:
         """Find the needed frames. Raises `StateError` when one of them is damaged or missing."""
-        self.files.make_dirs(self._path(""), private=True)
+        if self.files.status(self._path("")) is None:
+            self.files.make_dirs(self._path(""), private=True)
+            self.files.sync_folder(self.folder)
         names = [name for text in self.files.names(self._path("")) if (name := parse_name(text))]
         self._segments = sorted(names, key=lambda name: name.number)
         self._found_segments = [self._found(name) for name in self._segments]
         known = Known(self.folder, self.store, needed_from, max(safe_to, self._mark.read()))
         found = scan(self._found_segments, known)
         self._places = found.places
+        self._known_safe = known.safe_to
         self._last = self._synced = max(found.last, known.safe_to)
         return found
 
@@ -128,16 +132,21 @@ class Journal:
                 segment, data = place.segment, memoryview(self._found_segments[place.segment].read())
             yield Frame(place.sequence, bytes(data[place.offset : place.offset + place.length]))
 
-    def begin(self, needed_from: int) -> None:
-        """Start a new segment, with the frames that are still needed written anew at its beginning.
+    def begin(self) -> None:
+        """Start a new segment, with the frames written anew at its beginning that may not be safe.
 
-        What was found may stand in the memory of the system only, after a sync that failed; here it comes to
-        the disk for certain, or this raises ``OSError``.
+        After a sync that failed, the system shows what it could not write, and forgets it when the power goes.
+        What is behind the last frame that is known to be safe comes to the disk here for certain, or this
+        raises ``OSError``. Only then may anything follow from it.
         """
-        carried = [_waiting(frame.sequence, [frame.body]) for frame in self.frames(needed_from - 1)]
+        carried = [_waiting(frame.sequence, [frame.body]) for frame in self.frames(self._known_safe)]
         self._spares.adopt()
         self._mark.open()
         self._start_segment(carried[0].sequence if carried else self._last + 1, carried)
+        self._mark.write(self._synced)
+
+    def forget_found(self) -> None:
+        """The frames that `recover` found are not asked for any more."""
         self._places, self._found_segments = [], []
 
     # Running

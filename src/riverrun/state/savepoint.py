@@ -12,6 +12,7 @@ from riverrun.clock import format_instant
 from riverrun.errors import StateError
 from riverrun.limits import MIB
 from riverrun.state.database import DATABASE, FORMAT_VERSION, Database
+from riverrun.state.folder import make_folder
 from riverrun.world import Files, World
 
 MANIFEST = "manifest.json"
@@ -61,7 +62,7 @@ def write_savepoint(
     """Copy the database and the segments (file, path) into a new folder."""
     files = world.files
     _check_empty(files, target)
-    files.make_dirs(f"{target}/journal", private=True)
+    make_folder(files, f"{target}/journal")
     database.copy_to(f"{target}/{DATABASE}")
     _sync_file(files, f"{target}/{DATABASE}")
     for file, path in segments:
@@ -115,7 +116,7 @@ def restore_savepoint(files: Files, savepoint: str, path: str) -> None:
                 hint="another savepoint",
             )
     _check_empty(files, path)
-    files.make_dirs(f"{path}/journal", private=True)
+    make_folder(files, f"{path}/journal")
     # The database comes last: a folder with a journal and no database is refused, not taken for a new one.
     for part in reversed(manifest.parts):
         _copy(files, f"{savepoint}/{part.file}", f"{path}/{part.file}")

@@ -17,7 +17,6 @@ but the disk. docs/durability.md has the rules and what each one guards against.
 from __future__ import annotations
 
 import contextlib
-import errno
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -31,13 +30,13 @@ from riverrun.state.folder import Folder, take_folder
 from riverrun.state.frame import Frame
 from riverrun.state.journal import Journal
 from riverrun.state.recovery import RecoveryReport
+from riverrun.state.refusal import NO_SPACE, is_full, unusable
 from riverrun.state.savepoint import Manifest, restore_savepoint, write_savepoint
 from riverrun.state.settings import StoreSettings
 from riverrun.state.tables import Table
 from riverrun.world import World
 
 _ID_BITS = 128
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Store:
@@ -85,6 +84,7 @@ class Store:
         self._database: Database
         self._journal: Journal
         self._trim_to = 0
+        self._journal_begun = False
         self._begun = False
         self._closed = False
         self.full = False
@@ -115,16 +115,18 @@ class Store:
     def begin(self) -> None:
         """Recovery is over: go on in a new segment of the journal. From here on frames are taken.
 
-        What a failed sync may have left in the memory of the system only is on the disk when this returns:
-        the frames that the last checkpoint does not cover are written anew.
+        A checkpoint with everything that was replayed should come first, so that the next start need not do it
+        again. What a failed sync may have left in the memory of the system only is on the disk when this
+        returns.
         """
         assert not self._begun, "begin() is called once"
         with self._finality():
             self._ballast.ensure()
+            self._begin_journal()
             with self._database_lock:
                 self._database.settle()
-            self._journal.begin(self._database.progress.needed_from)
             self._trim_to = self._database.progress.needed_from
+        self._journal.forget_found()
         self._begun = True
 
     # The journal
@@ -164,7 +166,7 @@ class Store:
             try:
                 return self._journal.sync()
             except OSError as error:
-                if error.errno not in _NO_SPACE:
+                if error.errno not in NO_SPACE:
                     raise
                 self._become_full()
                 return self.synced
@@ -185,16 +187,17 @@ class Store:
             raise self._full_error()
         with self._finality():
             try:
+                self._begin_journal()
                 self._commit(commit)
             except (sqlite3.Error, OSError) as error:
-                if not _is_full(error):
+                if not is_full(error):
                     raise
                 self._become_full()
                 raise self._full_error() from error
             try:
                 self._tidy()
             except (sqlite3.Error, OSError) as error:
-                if not _is_full(error):
+                if not is_full(error):
                     raise
                 self._become_full()  # what was to be stored is
 
@@ -211,7 +214,7 @@ class Store:
                 with self._journal.held_still(needed_from) as segments:
                     return write_savepoint(self._world, path, self._database, segments, self.synced)
         except OSError as error:
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
 
     def close(self) -> None:
         """Sync, remember cleanly where the journal ends, and give everything back; may be called twice."""
@@ -243,7 +246,7 @@ class Store:
             self._journal = Journal(files, path, self.id, self._world.random, self._settings)
             found = self._journal.recover(progress.needed_from, max(progress.synced, progress.position))
         except (OSError, sqlite3.Error) as error:
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
         self.recovery = RecoveryReport(
             is_new=self._folder.is_new,
             checkpoint=progress.checkpoint,
@@ -258,6 +261,12 @@ class Store:
             filesystem=self._folder.filesystem,
             seconds=(self._world.clock.monotonic_us() - began_us) / 1e6,
         )
+
+    def _begin_journal(self) -> None:
+        """Before anything on the disk follows from the frames that were found, they must be safe themselves."""
+        if not self._journal_begun:
+            self._journal.begin()
+            self._journal_begun = True
 
     def _commit(self, commit: Commit) -> None:
         forget_us = self._settings.dead_letter_age_us
@@ -286,7 +295,7 @@ class Store:
                 self._database.note_synced(self.synced)
                 self._database.settle()
             except (sqlite3.Error, OSError) as error:
-                if not _is_full(error):
+                if not is_full(error):
                     raise
 
     def _abandon(self) -> None:
@@ -352,22 +361,15 @@ class Store:
             yield self._database.dead_letters
 
 
-def _is_full(error: sqlite3.Error | OSError) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in _NO_SPACE
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-
-
 def _failed(path: str, error: Exception) -> StateError:
+    """The error for a disk that failed, which is final."""
+    if isinstance(error, StateError):
+        return StateError(error.problem, where=error.where, hint=error.hint)
+    if isinstance(error, (OSError, sqlite3.Error)) and is_full(error):
+        return unusable(path, error)
     said = (error.strerror or error) if isinstance(error, OSError) else error
     return StateError(
         f"the disk failed: {said}; what is on it is not certain any more, so nothing more is taken",
         where=path,
         hint="start again: what was acknowledged is found on the disk",
     )
-
-
-def _unusable(path: str, error: OSError | sqlite3.Error) -> StateError:
-    said = (error.strerror or error) if isinstance(error, OSError) else error
-    full = "some space on this disk" if _is_full(error) else "a folder on a disk that works"
-    return StateError(f"the folder cannot be used: {said}", where=path, hint=full)

@@ -14,30 +14,38 @@ _ANSWERS = {
 
 
 class SimulatedDatabase(sqlite3.Connection):
-    """A connection that behaves like one to a file with a write-ahead log."""
+    """A connection that behaves like one to a file with a write-ahead log.
 
-    def __init__(self, committed: Callable[[bytes], None], copy: Callable[[str, bytes], None]) -> None:
+    Parameters
+    ----------
+    committed : is given what was committed when the connection ends.
+    copy : is given a path and a whole database.
+    is_full : whether the disk is; then nothing can be committed.
+    """
+
+    def __init__(
+        self,
+        committed: Callable[[bytes], None],
+        copy: Callable[[str, bytes], None],
+        is_full: Callable[[], bool],
+    ) -> None:
         super().__init__(":memory:", isolation_level=None, check_same_thread=False)
         self._committed = committed
         self._copy = copy
+        self._is_full = is_full
         self._open = True
-        self._failing: sqlite3.Error | None = None
 
     def load(self, committed: bytes) -> None:
         """Begin with what was committed before."""
         if committed:
             self.deserialize(committed)
 
-    def fail_commits(self, error: sqlite3.Error | None) -> None:
-        """Let every later commit fail; ``None``: no more."""
-        self._failing = error
-
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         if sql == "VACUUM INTO ?":
             self._copy(parameters[0], self.serialize())
             return super().execute("SELECT 1")
-        if sql == "COMMIT" and self._failing is not None:
-            raise self._failing
+        if sql == "COMMIT" and self._is_full():
+            raise _full()
         return super().execute(_ANSWERS.get(sql, sql), parameters)
 
     def lose_power(self) -> None:
@@ -55,7 +63,7 @@ class SimulatedDatabase(sqlite3.Connection):
         super().close()
 
 
-def full_disk() -> sqlite3.OperationalError:
+def _full() -> sqlite3.OperationalError:
     """What SQLite says when the disk is full."""
     error = sqlite3.OperationalError("database or disk is full")
     error.sqlite_errorcode = sqlite3.SQLITE_FULL

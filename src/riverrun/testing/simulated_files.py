@@ -233,7 +233,11 @@ class SimulatedFiles:
 
         self.open_write(path, append=True)
         content = self._contents[path]
-        database = SimulatedDatabase(committed=lambda data: self._put(content, data), copy=self._copy)
+        database = SimulatedDatabase(
+            committed=lambda data: self._put(content, data),
+            copy=self._copy,
+            is_full=lambda: self.free_bytes(path) == 0,
+        )
         database.load(bytes(content.data))
         self._databases.append(database)
         return database
