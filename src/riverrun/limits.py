@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+from riverrun.errors import ConfigError, did_you_mean
 
 KIB = 1024
 MIB = 1024 * KIB
+
+#: What to do with what arrives while the engine does not keep up.
+Overload = Literal["block", "drop_newest", "drop_oldest", "sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,13 @@ class Limits:
         one line takes so long; ``None``: never.
     max_keys : distinct keys of one window operator; the rest is folded into ``"__other__"``.
     future : how far ahead of the clock an event time of a live source may be.
-    budget_bytes : bytes that may wait between the sources and the engine.
+    budget_bytes : bytes that may be on the way from all sources to the state: reading pauses at 80 % of it,
+        and goes on at 50 %. The sources of a run share one budget, the smallest that any of them has.
+    overload : when the engine does not keep up: ``block`` stops reading, so that senders wait; ``drop_newest``
+        and ``drop_oldest`` shed whole blocks of rows; ``sample`` keeps one block in so many. What is shed is
+        counted. With a state folder only ``block`` will do.
+
+    Raises `ConfigError` for an unknown policy.
 
     >>> Limits(line_bytes=64 * 1024).line_bytes
     65536
@@ -42,3 +54,15 @@ class Limits:
     max_keys: int = 100_000
     future: str = "5m"
     budget_bytes: int = 256 * MIB
+    overload: Overload = "block"
+
+    def __post_init__(self) -> None:
+        known: tuple[str, ...] = get_args(Overload)
+        if self.overload in known:
+            return
+        hint = did_you_mean(self.overload, known)
+        if str(self.overload) == "reject":
+            hint = "reject is for senders who can be told so, over HTTP, which there is no source for yet"
+        raise ConfigError(
+            f"there is no policy {self.overload!r} for overload", where="Limits(overload=)", hint=hint
+        )

@@ -1,0 +1,52 @@
+"""The byte budget of all sources: what is charged is released, and reading pauses and goes on in time."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riverrun.runtime.budget import Budget
+
+LIMIT = 1_000
+
+events = st.lists(
+    st.one_of(
+        st.tuples(st.just("charge"), st.integers(0, 400)),
+        st.tuples(st.just("release"), st.just(0)),
+        st.tuples(st.sampled_from([0, 1, 2]), st.integers(0, 400)),
+    ),
+    max_size=60,
+)
+
+
+@given(events)
+def test_it_agrees_with_a_list_of_what_is_there(events):
+    budget, charged, held, paused = Budget(LIMIT), [], {}, False
+    for what, size in events:
+        if what == "charge":
+            charged.append(size)
+            budget.charge(size)
+        elif what == "release":
+            if not charged:
+                continue
+            budget.release(charged.pop(0))
+        else:
+            held[what] = size
+            budget.hold(what, size)
+        used = sum(charged) + sum(held.values())
+        paused = used > 800 or (paused and used > 500)
+        assert budget.used_bytes == used
+        assert budget.paused == paused
+        assert budget.stuck == (paused and sum(charged) == 0)
+
+
+def test_a_reader_that_asks_first_overshoots_by_one_read_at_most():
+    budget, read = Budget(LIMIT), 0
+    while not budget.paused:
+        budget.charge(64)
+        read += 64
+    assert 800 < read <= 800 + 64
+    budget.release(read - 501)
+    assert budget.paused
+    budget.release(1)
+    assert not budget.paused
