@@ -7,7 +7,7 @@ format knows no source; the runtime knows no concrete one of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -165,8 +165,9 @@ class AcknowledgingReader(Reader, Protocol):
         """Everything of a partition before `position` is on the disk. May come from a thread of its own."""
         ...
 
-    def continues(self, partition: str) -> bool:
-        """Whether a partition goes on after a restart, as that of a producer who comes back does.
+    @property
+    def lasting(self) -> Collection[str]:
+        """Partitions that go on after a restart, as that of a producer who comes back does.
 
         The runtime ends the other ones that were open.
         """

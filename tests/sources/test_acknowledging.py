@@ -311,7 +311,14 @@ def test_settings():
         TcpListen(max_producers=0)
     with pytest.raises(ConfigError, match="producer_ttl must be longer than nothing"):
         UnixListen("a.sock", producer_ttl="0s")
+
+
+def test_partitions_of_producers_go_on_and_those_of_connections_do_not():
     world = SimulatedWorld()
-    reader = UnixListen("a.sock", ack=True).open(world, Limits())
-    assert reader.continues("shop")
-    assert not reader.continues("a.sock#3")
+    reader = listening(world)
+    for first_line in (b"HELLO shop\n", b"1\n"):
+        world.network.dial(DOOR).send(first_line + b"x\n")
+    chunks = reader.poll(1_000)
+    assert len(chunks) == 2
+    again = reopened(world, reader, listening(SimulatedWorld()).bookmark(), chunks)
+    assert list(again.lasting) == ["shop"]

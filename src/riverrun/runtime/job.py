@@ -234,6 +234,9 @@ class Job:
     def _source_health(self, at: int) -> SourceHealth:
         intake, pump = self.intakes[at], self.pumps[at]
         counts, tracker = intake.counts, intake.tracker
+        counters = dict(pump.reader.counters)
+        # Readers drop records that a sender has sent before, so the intake has never seen them.
+        sent_again = counters.get("duplicate_records", 0)
         known = BEFORE_TIME // 2 < tracker.watermark_us < AFTER_TIME
         lag_ms = None
         if known and not intake.read.source.bounded:
@@ -242,10 +245,10 @@ class Job:
             name=intake.read.name,
             url=intake.read.source.url,
             status="; ".join([pump.reader.status, *intake.alarms.texts]),
-            received=counts.received,
+            received=counts.received + sent_again,
             applied=counts.applied,
             late=counts.late,
-            duplicate=counts.duplicate,
+            duplicate=counts.duplicate + sent_again,
             dead_lettered=counts.dead_lettered,
             in_flight=counts.in_flight,
             blank=counts.blank,
@@ -256,7 +259,7 @@ class Job:
             lag_ms=lag_ms,
             partitions=len(tracker.partitions),
             reasons=self.dead_letters.reasons(intake.read.name),
-            counters={**pump.reader.counters, **intake.counters},
+            counters={**counters, **intake.counters},
         )
 
     def _step_health(self, at: int) -> StepHealth:

@@ -46,6 +46,8 @@ def run_outputs(
 ) -> Summary:
     """Run outputs until their inputs end, a signal comes, or `until` has passed. See `riverrun.run`."""
     _check_outputs(outputs)
+    for read in sources_of(*(output.node for output in outputs)):
+        _check_promises(read, kept=state is not None)
     world = world if world is not None else RealWorld(clock=clock)
     stop = stop if stop is not None else Stop()
     limit_us = None if until is None else parse_duration(until, where="run(until=)")
@@ -148,6 +150,22 @@ def _until_ready(pumps: Sequence[Pump], world: World, stop: Stop, deadline_us: i
         if waiting:
             wait_for(waiting[0], world)
     return True
+
+
+def _check_promises(read: Read, *, kept: bool) -> None:
+    """Refuse what only a run that keeps its state can do, and what it cannot."""
+    if read.source.acknowledges and not kept:
+        raise PlanError(
+            "acknowledgments say what is on the disk, and this run keeps nothing there",
+            where=read.label,
+            hint='rr.run(..., state="state"), or leave out ack=True',
+        )
+    if read.limits.overload != "block" and kept:
+        raise PlanError(
+            f"a run that keeps its state leaves nothing out, so overload={read.limits.overload!r} cannot be",
+            where=read.label,
+            hint="leave out state=, or overload=",
+        )
 
 
 def _check_outputs(outputs: Sequence[Output]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from riverrun.limits import Limits
@@ -122,9 +122,10 @@ class AcknowledgingReader(ListeningReader):
             if talk is not None and durable > talk.told and not talk.tell(durable):
                 self._behind.add(talk)
 
-    def continues(self, partition: str) -> bool:
-        """Whether a partition goes on after a restart: a producer's does, a mere connection's does not."""
-        return _has_name(partition)
+    @property
+    def lasting(self) -> Collection[str]:
+        """Partitions that go on after a restart: those of producers with a name, not those of connections."""
+        return [ledger.partition for ledger in self._producers]
 
     @property
     def counters(self) -> Mapping[str, int]:
