@@ -79,4 +79,4 @@ def test_producer_and_pipeline_are_killed(tmp_path, monkeypatch):
         for process in (pipeline, producer):
             process.kill()
             process.communicate()
-    assert [json.loads(line)["order"] for line in results.open()] == list(range(ORDERS))
+    assert [json.loads(line)["order"] for line in results.read_text().splitlines()] == list(range(ORDERS))
