@@ -1,0 +1,165 @@
+"""Moments in every kind of window are within 1e-13 of exact rational arithmetic on the rows that it holds.
+
+Rows come out of order and are cut into batches anyhow; where windows are revised, every revision counts. The
+series are those that break running updates: large offsets, spikes that come and leave again, steps.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import random
+from fractions import Fraction
+
+import polars as pl
+import pytest
+
+import riverrun as rr
+from riverrun.testing import end, play, rows
+from tests.laws.exact import DATA, error, moments, pairs
+
+GOAL = 1e-13
+ROWS = 100
+FEED = {"t": rr.Timestamp("s"), "k": pl.String, "x": pl.Float64, "y": pl.Float64, "row": pl.Int64}
+STATISTICS = {
+    "mean": rr.mean("x"),
+    "var": rr.var("x"),
+    "cov": rr.cov("x", "y"),
+    "corr": rr.corr("x", "y"),
+}
+KINDS = {
+    "tumbling": lambda grouped: grouped.window(rr.tumbling("50s")),
+    "tumbling, revised": lambda grouped: grouped.window(rr.tumbling("50s"), lateness="1d"),
+    "hopping": lambda grouped: grouped.window(rr.hopping("60s", "7s")),
+    "hopping, revised": lambda grouped: grouped.window(rr.hopping("60s", "20s"), lateness="1d"),
+    "cumulating": lambda grouped: grouped.window(rr.cumulating("90s", "10s")),
+    "cumulating, revised": lambda grouped: grouped.window(rr.cumulating("90s", "30s"), lateness="1d"),
+    "session": lambda grouped: grouped.window(rr.session("2s")),
+    "session, revised": lambda grouped: grouped.window(rr.session("2s"), lateness="1d"),
+    "limited session": lambda grouped: grouped.window(rr.session("2s", maximum="37s")),
+    "counting": lambda grouped: grouped.window(rr.counting(37, every=5)),
+    "rolling": lambda grouped: grouped.rolling("20s"),
+    "running": lambda grouped: grouped.running(),
+}
+#: The ones that cost other methods most digits.
+HARD = ("stress", "1e9", "1e12", "NIST NumAcc3", "NIST Norris")
+PAIRS = {name: pair for name, pair in pairs().items() if name.startswith(HARD)}
+
+
+def script(xs, ys, chance, disorder):
+    places = sorted(range(len(xs)), key=lambda at: at + chance.randint(0, disorder))
+    events = [(at, "a", xs[at], ys[at], at) for at in places]
+    cuts = sorted(chance.sample(range(1, len(events)), min(8, len(events) - 1)))
+    bounds = zip([0, *cuts], [*cuts, len(events)], strict=True)
+    return [*(rows(*events[a:b]) for a, b in bounds), end()]
+
+
+def worst(result, xs, ys):
+    """The worst error of each statistic over all results."""
+    found = dict.fromkeys(STATISTICS, 0.0)
+    largest = max(map(abs, xs))
+    for row in result.iter_rows(named=True):
+        held = row["rows"]
+        own = [xs[at] for at in held], [ys[at] for at in held]
+        if len(set(own[0])) < 2 or len(set(own[1])) < 2:
+            # Constant: no spread, exactly, and no correlation.
+            assert row["corr"] is None
+            assert len(set(own[0])) > 1 or row["var"] == 0
+            continue
+        exact = moments(*own)
+        for name in ("mean", "var", "corr"):
+            found[name] = max(found[name], error(name, row[name], exact[name], largest))
+        spread = math.sqrt(exact["var"] * moments(own[1], own[0])["var"])
+        found["cov"] = max(found["cov"], float(abs(Fraction(row["cov"]) - exact["cov"]) / Fraction(spread)))
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", PAIRS)
+def test_moments_in_every_kind_of_window(kind, name):
+    xs, ys = (list(values[:ROWS]) for values in PAIRS[name])
+    chance = random.Random(f"{kind} {name}")
+    revised = "revised" in kind
+    feed = rr.read("tcp://localhost:9", format="csv", schema=FEED, time="t", delay="0s" if revised else "6s")
+    stream = KINDS[kind](feed.group_by("k")).agg(**STATISTICS, rows=rr.collect("row"))
+    transcript = play(stream, script(xs, ys, chance, disorder=5))
+    assert transcript.counts.late == 0
+    assert transcript.results.height
+    errors = worst(transcript.results, xs, ys)
+    # A correlation is the quotient of three: a root of each variance, and a covariance that may cancel.
+    assert {n: value for n, value in errors.items() if n != "corr" and value > GOAL} == {}
+    assert errors["corr"] < 1e-9
+
+
+STRESS = json.loads((DATA / "rolling_stress.json").read_text())
+
+
+@pytest.mark.parametrize("item", STRESS, ids=[item["name"] for item in STRESS])
+@pytest.mark.parametrize("batch", [1000, 17])
+def test_a_spike_that_has_left_a_rolling_window_leaves_nothing(item, batch):
+    """Against the means and variances of the data set, computed exactly from its decimals as doubles."""
+    xs = [float(text) for text in item["values"]]
+    feed = rr.read("tcp://localhost:9", format="csv", schema=FEED, time="t")
+    stream = feed.group_by().rolling(f"{item['window']}s").agg(mean=rr.mean("x"), var=rr.var("x", ddof=1))
+    events = [(at, "a", x, 0.0, at) for at, x in enumerate(xs)]
+    batches = [rows(*events[at : at + batch]) for at in range(0, len(events), batch)]
+    results = play(stream, [*batches, end()]).results
+    largest = max(map(abs, xs))
+    for at, (mean, var) in enumerate(item["expected_mean_and_sample_variance"]):
+        if mean is None:
+            continue
+        held = [Fraction(x) for x in xs[at + 1 - item["window"] : at + 1]]
+        centre = sum(held) / len(held)
+        exact = sum((x - centre) ** 2 for x in held) / (len(held) - 1)
+        assert float(exact) == pytest.approx(float(var), rel=1e-12)
+        own = max(map(abs, xs[at + 1 - item["window"] : at + 1]))
+        assert error("mean", results["mean"][at], centre, own or largest) <= GOAL
+        assert error("var", results["var"][at], exact, largest) <= GOAL
+
+
+def test_a_spike_leaves_nothing_in_other_statistics():
+    """Of a thousand ones and an outlier in their midst every window without it has exactly their moments."""
+    xs = [1.0] * 500 + [1e300] + [1.0] * 500
+    feed = rr.read("tcp://localhost:9", format="csv", schema=FEED, time="t")
+    stream = feed.group_by().rolling("20s").agg(s=rr.sum("x"), m=rr.mean("x"), sd=rr.std("x"), high=rr.max("x"))
+    results = play(stream, [rows(*((at, "a", x, 0.0, at) for at, x in enumerate(xs))), end()]).results
+    after = results[520:].select("s", "m", "sd", "high").unique()
+    assert after.rows() == [(20.0, 1.0, 0.0, 1.0)]
+
+
+def test_rolling_and_running_agree_with_pandas():
+    """Twenty trading days, and all since the first, of two shares; computed by pandas 3.1.1."""
+    with gzip.open(DATA / "rolling_reference_ibm_msft.csv.gz") as file:
+        data = pl.read_csv(file.read(), infer_schema_length=None)
+    times = pl.int_range(data.height, eager=True)
+    ibm, msft = data["ibm"].to_list(), data["msft"].to_list()
+    feed = rr.read("tcp://localhost:9", format="csv", schema=FEED, time="t")
+    events = [(t, "a", x, y, t) for t, x, y in zip(times, ibm, msft, strict=True)]
+    batches = [rows(*events[at : at + 50]) for at in range(0, len(events), 50)]
+    rolling = {
+        "mean_20": rr.mean("x"),
+        "var_20": rr.var("x", ddof=1),
+        "std_20": rr.std("x", ddof=1),
+        "min_20": rr.min("x"),
+        "max_20": rr.max("x"),
+        "median_20": rr.median("x"),
+        "q05_20": rr.quantile("x", 0.05),
+        "q95_20": rr.quantile("x", 0.95),
+        "cov_20": rr.cov("x", "y", ddof=1),
+        "corr_20": rr.corr("x", "y"),
+    }
+    running = {
+        "exp_mean": rr.mean("x"),
+        "exp_var": rr.var("x", ddof=1),
+        "exp_cov": rr.cov("x", "y", ddof=1),
+        "exp_corr": rr.corr("x", "y"),
+    }
+    for grouped, statistics in (
+        (feed.group_by().rolling("20s"), rolling),
+        (feed.group_by().running(), running),
+    ):
+        results = play(grouped.agg(**statistics), [*batches, end()]).results
+        for name in statistics:
+            pairs_ = zip(results[name], data[name], strict=True)
+            assert all(got == pytest.approx(float(want), rel=1e-9) for got, want in pairs_ if want is not None)
