@@ -1,9 +1,10 @@
 """Running merges of partials, without a loop over rows: a parallel prefix scan.
 
 Entries stand in *slots*, and slots in *stretches* of the same length, a power of two. A scan merges each
-entry with all before it (or behind it) in its stretch: it merges neighbours in pairs, scans the pairs, and
-puts every other entry together with the pair before it. Blelloch (1990, "Prefix sums and their
-applications"): about two merges for each entry, however long a stretch is, in log₂ of its length rounds.
+entry with all before it (or behind it) in its stretch. It does so within *blocks* of a few slots at once,
+by giving a copy of each entry to every later slot of its block; then it scans the blocks, and merges each
+entry with all blocks before its own. Blelloch (1990, "Prefix sums and their applications"): the work is
+proportional to the entries, however long a stretch is.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from riverrun.stats.program import Partials, Program
 SLOT = "__p_slot"
 #: The slot that a copy of an entry goes to.
 GOES_TO = "__p_goes_to"
+#: The slots of a block. More of them: fewer merges, each of more rows.
+BLOCK_SLOTS = 16
+BLOCK = "__p_scan_block"
 #: The number of a stretch.
 STRETCH = "__p_stretch"
 
@@ -74,52 +78,45 @@ def scan(program: Program, entries: Partials, length: int, *, backward: bool = F
     """
     if length == 1:
         return entries
+    size = min(length, BLOCK_SLOTS)
+    slots = entries.wide.select(SLOT, (pl.col(SLOT) // size).alias(BLOCK))
+    within = _within_blocks(program, entries, slots, backward=backward)
+    if length == size:
+        return within
+    ends = slots.unique(BLOCK, keep="first" if backward else "last", maintain_order=True)
+    totals = _copied(within, ends.select(SLOT, pl.col(BLOCK).alias(GOES_TO)))
+    upto = scan(program, totals, length // size, backward=backward)
     step = -1 if backward else 1
-    slots = entries.wide.select(SLOT)
-    closing = pl.col(SLOT) % 2 == (0 if backward else 1)
-    # Slots come in order, so that a partner is a neighbour.
-    lone = ~closing & (pl.col(SLOT).shift(-step) != pl.col(SLOT) + step).fill_null(value=True)
-    ends = slots.filter(closing | lone)
-    inner = slots.filter(~closing & ~lone)
-    pairs = _pairs(program, entries, slots.filter(lone))
-    upto = scan(program, pairs, length // 2, backward=backward)
-    opening = pl.col(SLOT) % length == (length - 1 if backward else 0)
-    before = inner.filter(~opening).select(pl.col(SLOT) // 2 - step, pl.col(SLOT).alias(GOES_TO))
-    carried, own = _copied(upto, before), _only(entries, inner.filter(~opening))
-    joined = program.merge([own, carried] if backward else [carried, own], [SLOT]) if before.height else own
-    done = _copied(upto, ends.select(pl.col(SLOT) // 2, pl.col(SLOT).alias(GOES_TO)))
-    return in_slots([done, joined, _only(entries, inner.filter(opening))])
+    opening = pl.col(BLOCK) % (length // size) == (length // size - 1 if backward else 0)
+    before = slots.filter(~opening).select((pl.col(BLOCK) - step).alias(SLOT), pl.col(SLOT).alias(GOES_TO))
+    return merged_in(program, _copied(upto, before), within, backward=backward)
 
 
-def merged_in(program: Program, first: Partials, entries: Partials) -> Partials:
-    """`first` merged into those entries that stand in its slots."""
-    if not first.rows:
+def _within_blocks(program: Program, entries: Partials, slots: pl.DataFrame, *, backward: bool) -> Partials:
+    """For each entry the merge of those before it in its block and of itself."""
+    pairs = slots.join(slots.rename({SLOT: GOES_TO}), on=BLOCK, how="inner", maintain_order="right_left")
+    wanted = pl.col(SLOT) >= pl.col(GOES_TO) if backward else pl.col(SLOT) <= pl.col(GOES_TO)
+    return program.merge([_copied(entries, pairs.filter(wanted).select(SLOT, GOES_TO))], [SLOT])
+
+
+def merged_in(program: Program, others: Partials, entries: Partials, *, backward: bool = False) -> Partials:
+    """`others` merged into those entries that stand in their slots; they are earlier, or `backward` later."""
+    if not others.rows:
         return entries
-    taken = _only(entries, first.wide.select(SLOT))
-    rest = entries.map(lambda f: f.join(first.wide.select(SLOT), on=SLOT, how="anti", maintain_order="left"))
-    return in_slots([program.merge([first, taken], [SLOT]), rest])
+    slots = others.wide.select(SLOT)
+    taken = entries.map(lambda f: f.join(slots, on=SLOT, how="semi", maintain_order="left"))
+    merged = program.merge([taken, others] if backward else [others, taken], [SLOT])
+    if taken.rows == entries.rows:
+        return in_slots([merged])
+    rest = entries.map(lambda f: f.join(slots, on=SLOT, how="anti", maintain_order="left"))
+    return in_slots([merged, rest])
 
 
 def in_slots(parts: Sequence[Partials]) -> Partials:
     """Entries of different slots in the order of slots."""
     present = [part for part in parts if part.rows]
     both = Partials.concat(present)
-    return Partials(both.wide.sort(SLOT), both.long)
-
-
-def _pairs(program: Program, entries: Partials, lone: pl.DataFrame) -> Partials:
-    """Neighbours merged, at half their slots. One without a partner stays as it is, to the last digit."""
-    halved = entries.map(lambda frame: frame.with_columns(pl.col(SLOT) // 2))
-    if not lone.height:
-        return program.merge([halved], [SLOT])
-    alone = lone.select(pl.col(SLOT) // 2)
-    coupled = halved.map(lambda frame: frame.join(alone, on=SLOT, how="anti", maintain_order="left"))
-    kept = _only(halved, alone)
-    return in_slots([program.merge([coupled], [SLOT]), kept]) if coupled.rows else kept
-
-
-def _only(entries: Partials, slots: pl.DataFrame) -> Partials:
-    return entries.map(lambda frame: frame.join(slots, on=SLOT, how="semi", maintain_order="left"))
+    return both if both.wide[SLOT].is_sorted() else Partials(both.wide.sort(SLOT), both.long)
 
 
 def _copied(entries: Partials, where: pl.DataFrame) -> Partials:
