@@ -359,7 +359,7 @@ class FixedWindows:
                 state.emitted, on=self._by_window, how="left", nulls_equal=True, maintain_order="left"
             )
             numbers = known.with_columns((pl.col(REVISION) + 1).fill_null(0).cast(pl.UInt32))
-        results = results.with_columns(numbers[REVISION].alias("revision"), pl.lit(final).alias("final"))
+        results = self.frame.numbered(results, numbers[REVISION], final=final)
         return results, replace(state, emitted=self._remember(state.emitted, numbers))
 
     def _remember(self, emitted: pl.DataFrame | None, numbers: pl.DataFrame) -> pl.DataFrame:
@@ -401,7 +401,7 @@ class FixedWindows:
             numbers = numbers.with_columns(pl.lit(None, pl.UInt32).alias(REVISION))
         number = ((pl.col(REVISION).cast(pl.Int64) + 1).fill_null(0) + pl.col(RANK)).cast(pl.UInt32)
         numbers = numbers.with_columns(number.alias(REVISION))
-        results = results.with_columns(numbers[REVISION].alias("revision"), pl.lit(value=True).alias("final"))
+        results = self.frame.numbered(results, numbers[REVISION], final=True)
         emitted = self._remember(state.emitted, numbers.select(*self._by_window, REVISION))
         added = self.program.merge([part.map(lambda f: f.drop(RANK))], self._by_window)
         extras = state.extras.added(added, self.program, self._by_window)

@@ -70,8 +70,9 @@ def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
         time=before.time,
         time_shift_us=before.time_shift_us,
         revisions=node.revisions,
+        quality=node.quality,
     )
-    program = Program(node.aggregates, before.columns)
+    program = Program(*node.program(before))
     early = node.emit != "final"
     if isinstance(node.window, Fixed):
         return FixedWindows(

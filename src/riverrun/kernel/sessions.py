@@ -304,10 +304,7 @@ class SessionWindows:
         start, end = pl.col(WINDOW), pl.col(LAST) + self.gap_us
         values = self.program.results(Partials(wide, parts.long), self._by, start, end, keep=[LAST])
         frame = self.frame.results(values, values[WINDOW], values[LAST] + self.gap_us)
-        if self.frame.revisions:
-            frame = frame.with_columns(
-                wide[REVISION].cast(pl.UInt32).alias("revision"), pl.lit(final).alias("final")
-            )
+        frame = self.frame.numbered(frame, wide[REVISION], final=final)
         return replace(state, spans=spans), frame
 
     def _without_gone(self, state: SessionState) -> SessionState:

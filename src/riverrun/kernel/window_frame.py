@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from riverrun.batch import IMPUTED
 from riverrun.schema import INSTANT
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
+from riverrun.stats.quality import noted, quality_aggregates
 
 
 def event_times(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -35,6 +37,7 @@ class WindowFrame:
     time : the column of event time.
     time_shift_us : what is added to it.
     revisions : whether results carry `revision` and `final`.
+    quality : whether results carry the columns of `riverrun.stats.quality`.
     """
 
     columns: tuple[str, ...]
@@ -43,6 +46,7 @@ class WindowFrame:
     time: str
     time_shift_us: int = 0
     revisions: bool = False
+    quality: bool = False
 
     def ready(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows with their keys and `EVENT_TIME`; rows whose event time is null fall into no window."""
@@ -57,6 +61,11 @@ class WindowFrame:
         ]
         if made:
             rows = rows.with_columns(made)
+        if self.quality:
+            rows = noted(rows)
+        elif IMPUTED in rows.columns:
+            # Only some frames have it, and frames are put together.
+            rows = rows.drop(IMPUTED)
         return rows.filter(pl.col(EVENT_TIME).is_not_null()) if times.null_count() else rows
 
     def results(self, values: pl.DataFrame, start: pl.Series, end: pl.Series) -> pl.DataFrame:
@@ -64,6 +73,16 @@ class WindowFrame:
         names = [n for n in values.columns if n not in self.keys and not n.startswith(PARTIAL_PREFIX)]
         bounds = [start.cast(INSTANT).alias("window_start"), end.cast(INSTANT).alias("window_end")]
         return pl.DataFrame([*(values[key] for key in self.keys), *bounds, *(values[name] for name in names)])
+
+    def numbered(self, results: pl.DataFrame, revision: pl.Series, *, final: bool) -> pl.DataFrame:
+        """Results with their `revision` and `final`, where they can be revised; those of quality stay last."""
+        if not self.revisions:
+            return results
+        told = results.with_columns(
+            revision.cast(pl.UInt32).alias("revision"), pl.lit(value=final).alias("final")
+        )
+        last = list(quality_aggregates()) if self.quality else []
+        return told.select(pl.exclude(last), *last) if last else told
 
     def late(self, rows: pl.DataFrame, start: pl.Expr, end: pl.Expr) -> pl.DataFrame:
         """Late rows as they came, with the bounds of the window that they were too late for."""

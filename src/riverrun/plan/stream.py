@@ -298,7 +298,12 @@ class Grouped:
     keys: tuple[Key, ...]
 
     def window(
-        self, window: Window, lateness: Duration = "0s", emit: Literal["final", "batch"] | Duration = "final"
+        self,
+        window: Window,
+        lateness: Duration = "0s",
+        emit: Literal["final", "batch"] | Duration = "final",
+        *,
+        quality: bool = False,
     ) -> Windowed:
         """Cut event time into windows.
 
@@ -308,11 +313,14 @@ class Grouped:
         lateness : how long after its end a window still takes rows; each makes a new revision of its result.
         emit : ``"final"``: results when a window closes; ``"batch"`` or a duration such as ``"1s"``: also
             early results of open windows that have changed, after every batch or so often by the clock.
+        quality : whether each result also tells of its rows: ``rows``, how many they are; ``late_rows``, how
+            many of them came behind the watermark, but in time for this window or its `lateness`;
+            ``imputed_values``, how many of their values `forward_fill` or `resample` filled in.
         """
         if not isinstance(window, Window):
             raise PlanError(f"not a window: {window!r}", where="window", hint='rr.tumbling("10s")')
         lateness_us = parse_duration(lateness, where="window(lateness=)")
-        made = Windowed(self.stream, self.keys, window, lateness_us, _emit(emit))
+        made = Windowed(self.stream, self.keys, window, lateness_us, _emit(emit), quality)
         _final_only(made)
         return made
 
@@ -376,13 +384,15 @@ class Windowed:
     window: Window
     lateness_us: int
     emit: Literal["final", "batch"] | int
+    quality: bool = False
 
     def agg(self, **aggregates: Aggregate) -> Stream:
         """Named aggregates of every group and window: ``.agg(n=rr.count(), mean=rr.mean("price"))``.
 
         Result columns, in this order: the keys, ``window_start``, ``window_end``, the aggregates; with
         `lateness` or an early `emit` also ``revision`` (0 is the first) and ``final`` (false for the early
-        result of a window that is still open). After `rolling` and `running`: the keys, the event time, the
+        result of a window that is still open); with `quality` also ``rows``, ``late_rows`` and
+        ``imputed_values``. After `rolling` and `running`: the keys, the event time, the
         other columns of the row, the aggregates.
         """
         if not aggregates:
@@ -397,7 +407,13 @@ class Windowed:
                     hint=f'{name}=rr.mean("price")',
                 )
         node = WindowAggregate(
-            (self.stream.node,), self.keys, self.window, self.lateness_us, self.emit, dict(aggregates)
+            (self.stream.node,),
+            self.keys,
+            self.window,
+            self.lateness_us,
+            self.emit,
+            dict(aggregates),
+            self.quality,
         )
         return Stream(node)
 

@@ -15,6 +15,8 @@ from riverrun.plan.typed import Typed
 from riverrun.schema import INSTANT
 from riverrun.stats.aggregate import Aggregate
 from riverrun.stats.program import Program, results_schema
+from riverrun.stats.quality import COLUMNS as QUALITY_COLUMNS
+from riverrun.stats.quality import quality_aggregates
 from riverrun.windows.describe import Hopping, Session, Trailing, Window
 
 #: The bounds of a window, as results and late rows carry them.
@@ -37,6 +39,7 @@ class WindowAggregate(Stateful):
     ----------
     emit : ``"final"``: when a window closes; ``"batch"``: also after every batch; a number: also after so
         many microseconds, by the clock.
+    quality : whether results tell of their rows, too; see `riverrun.stats.quality`.
     """
 
     keys: tuple[Key, ...]
@@ -44,6 +47,13 @@ class WindowAggregate(Stateful):
     lateness_us: int
     emit: Literal["final", "batch"] | int
     aggregates: Mapping[str, Aggregate]
+    quality: bool = False
+
+    def program(self, before: Typed) -> tuple[Mapping[str, Aggregate], Mapping[str, pl.DataType]]:
+        """All aggregates, and the columns that they read."""
+        if not self.quality:
+            return self.aggregates, before.columns
+        return {**self.aggregates, **quality_aggregates()}, {**before.columns, **QUALITY_COLUMNS}
 
     @property
     def revisions(self) -> bool:
@@ -65,7 +75,8 @@ class WindowAggregate(Stateful):
     @property
     def settings(self) -> tuple[str, ...]:
         emit = self.emit if isinstance(self.emit, str) else f"every {format_duration(self.emit)}"
-        return (f"lateness: {format_duration(self.lateness_us)}, results: {emit}",)
+        quality = ("quality: " + ", ".join(quality_aggregates()),) if self.quality else ()
+        return (f"lateness: {format_duration(self.lateness_us)}, results: {emit}", *quality)
 
     @property
     def has_late(self) -> bool:
@@ -88,12 +99,14 @@ class WindowAggregate(Stateful):
 
 def _result_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataType]:
     columns = _key_columns(node, before)
-    _check_aggregates(node, before, taken=[*columns, *BOUNDS, "revision", "final"])
-    columns |= BOUNDS
-    columns |= results_schema(Program(node.aggregates, before.columns), before.empty())
+    quality = list(quality_aggregates()) if node.quality else []
+    _check_aggregates(node, before, taken=[*columns, *BOUNDS, "revision", "final", *quality])
+    aggregates, read = node.program(before)
+    made = results_schema(Program(aggregates, read), pl.DataFrame(schema=dict(read)))
+    last = {name: made.pop(name) for name in quality}
     if node.revisions:
-        columns |= {"revision": pl.UInt32(), "final": pl.Boolean()}
-    return columns
+        made |= {"revision": pl.UInt32(), "final": pl.Boolean()}
+    return {**columns, **BOUNDS, **made, **last}
 
 
 def _trailing_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataType]:

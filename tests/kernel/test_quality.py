@@ -1,0 +1,73 @@
+"""What quality=True tells of the rows of a result."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+import riverrun as rr
+from riverrun.plan.typing import typed
+from riverrun.testing import end, play, rows
+from tests.kernel.streams import feed
+
+KINDS = {
+    "tumbling": rr.tumbling("10s"),
+    "hopping": rr.hopping("10s", "5s"),
+    "cumulating": rr.cumulating("10s", "5s"),
+    "session": rr.session("5s"),
+    "limited session": rr.session("5s", maximum="1m"),
+    "counting": rr.counting(3),
+}
+
+
+def aggregated(window, **options):
+    return feed(0).group_by("key").window(window, **options, quality=True).agg(n=rr.count(), s=rr.sum("x"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_are_counted_in_every_kind_of_window(kind):
+    stream = aggregated(KINDS[kind])
+    results = play(stream, [rows(*((t, "a", 1.0, t) for t in range(8))), end()]).results
+    assert results.columns[-3:] == ["rows", "late_rows", "imputed_values"]
+    assert results["rows"].to_list() == results["n"].to_list()
+    assert results["late_rows"].to_list() == results["imputed_values"].to_list() == [0] * results.height
+
+
+@pytest.mark.parametrize("kind", ["tumbling", "session"])
+def test_rows_behind_the_watermark_that_still_count(kind):
+    """The second row is behind the watermark, in an open window; the fourth revises one that is closed."""
+    stream = aggregated(KINDS[kind], lateness="1m")
+    script = [rows((6, "a", 1.0, 0), (4, "a", 1.0, 1)), rows((40, "a", 1.0, 2)), rows((5, "a", 1.0, 3)), end()]
+    results = play(stream, script).results
+    assert results.columns[-5:] == ["revision", "final", "rows", "late_rows", "imputed_values"]
+    told = results.select("rows", "late_rows", "revision").rows()
+    assert told == [(2, 1, 0), (3, 2, 1), (1, 0, 0)]
+
+
+def test_values_that_were_filled_in():
+    filled = feed(0).forward_fill(["x"], by="key")
+    stream = filled.group_by("key").window(rr.tumbling("10s"), quality=True).agg(s=rr.sum("x"))
+    script = [rows((1, "a", 2.0, 0), (2, "a", None, 1)), rows((3, "a", None, 2), (4, "a", 1.0, 3)), end()]
+    results = play(stream, script).results
+    assert results.select("s", "rows", "imputed_values").rows() == [(7.0, 4, 2)]
+
+
+@pytest.mark.parametrize("window", [rr.counting(2), rr.session("5s", maximum="1m"), rr.tumbling("10s")])
+def test_filled_rows_and_others_wait_together(window):
+    """Only frames in which something was filled carry the hidden count."""
+    filled = feed(5).forward_fill(["x"], by="key")
+    stream = filled.group_by("key").window(window).agg(s=rr.sum("x"))
+    script = [rows((1, "a", 2.0, 0)), rows((2, "a", None, 1)), end()]
+    assert play(stream, script).results["s"].to_list() == [4.0]
+
+
+def test_names_of_quality_are_taken():
+    with pytest.raises(rr.PlanError, match="the result name 'rows' is taken"):
+        feed(0).group_by().window(rr.tumbling("10s"), quality=True).agg(rows=rr.count())
+
+
+def test_a_plan_tells_of_quality():
+    stream = feed(0).group_by().window(rr.tumbling("10s"), quality=True).agg(n=rr.count())
+    assert "quality: rows, late_rows, imputed_values" in stream.node.settings
+    read = stream.node.parent
+    assert typed(stream.node, {read: read.schema}).columns["rows"] == pl.UInt64
