@@ -26,6 +26,7 @@ from riverrun.errors import RiverrunError
 from riverrun.plan.stream import Grouped, Stream, Windowed
 from riverrun.ports import guarantee_of
 from riverrun.registry import FORMATS, SINKS, SOURCES, Entry
+from tools import aggregate_pages
 from tools.reference_text import (
     UndocumentedError,
     docstring_of,
@@ -117,22 +118,6 @@ def _between_group_and_results() -> Iterator[str]:
         yield f"### `{chain}`\n\n{markdown(docstring_of(thing, thing.__name__))}\n" + "".join(
             _methods(thing.__name__, thing)
         )
-
-
-def aggregates_page(names: Mapping[str, Any]) -> str:
-    """All aggregates, with accuracy and memory as their docstrings say."""
-    found = {name: thing for name, thing in names.items() if _package(thing) == "stats"}
-    rows = [
-        (f"[`{name}`](#rr{name})", markdown(docstring_of(thing, name)).splitlines()[0])
-        for name, thing in found.items()
-    ]
-    head = "# Aggregates\n\nWhat `.agg(name=...)` takes. `x` is a column name or a Polars expression.\n\n"
-    return (
-        head
-        + table(("name", "what"), rows)
-        + "\n"
-        + "\n".join(describe(*item, "rr.") for item in found.items())
-    )
 
 
 def testing_page(names: Mapping[str, Any]) -> str:
@@ -263,7 +248,7 @@ def pages() -> dict[str, str]:
     command_line = importlib.import_module("riverrun.cli.main")
     made = {
         "python.md": names_page(names),
-        "aggregates.md": aggregates_page(names),
+        **aggregate_pages.pages({n: t for n, t in names.items() if _package(t) == "stats"}, describe),
         "sources.md": components_page(
             "Sources",
             "What `rr.read` takes: a URL, or an object of these classes. Settings are options.",
@@ -295,20 +280,23 @@ def out_of_step(made: Mapping[str, str]) -> list[str]:
             )
             first = "\n".join(f"    {line}" for line in list(changes)[3:9])
             problems.append(f"docs/reference/{name} is not in step with the code:\n{first}")
-    problems += [
-        f"docs/reference/{page.name} is left over" for page in TARGET.glob("*.md") if page.name not in made
-    ]
+    problems += [f"docs/reference/{name} is left over" for name in _there() if name not in made]
     return problems
 
 
 def write(made: Mapping[str, str]) -> None:
     """Write all pages, and remove those that are left over."""
-    TARGET.mkdir(parents=True, exist_ok=True)
-    for page in TARGET.glob("*.md"):
-        if page.name not in made:
-            page.unlink()
+    for name in _there():
+        if name not in made:
+            (TARGET / name).unlink()
     for name, text in made.items():
+        (TARGET / name).parent.mkdir(parents=True, exist_ok=True)
         (TARGET / name).write_text(text, encoding="utf-8")
+
+
+def _there() -> list[str]:
+    """The pages that are there, by name."""
+    return [page.relative_to(TARGET).as_posix() for page in sorted(TARGET.rglob("*.md"))]
 
 
 def main() -> int:

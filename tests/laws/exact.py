@@ -49,11 +49,11 @@ def moments(xs: Sequence[float], ys: Sequence[float]) -> Mapping[str, Fraction]:
     """Exactly; of the correlation its square, of the skewness its square with its sign."""
     fx, fy = [Fraction(x) for x in xs], [Fraction(y) for y in ys]
     n = len(fx)
-    mx, my = sum(fx) / n, sum(fy) / n
+    mx, my = total(fx) / n, total(fy) / n
     off = [x - mx for x in fx]
-    sxx, syy = sum(x**2 for x in off), sum((y - my) ** 2 for y in fy)
-    sxy = sum(x * (y - my) for x, y in zip(off, fy, strict=True))
-    m3, m4 = (sum(x**power for x in off) for power in (3, 4))
+    sxx, m3, m4 = (total([x**power for x in off]) for power in (2, 3, 4))
+    syy = total([(y - my) ** 2 for y in fy])
+    sxy = total([x * (y - my) for x, y in zip(off, fy, strict=True)])
     return {
         "mean": mx,
         "var": sxx / n,
@@ -63,8 +63,12 @@ def moments(xs: Sequence[float], ys: Sequence[float]) -> Mapping[str, Fraction]:
         "kurtosis": n * m4 / sxx**2,
         "slope": sxy / sxx,
         "intercept": my - sxy / sxx * mx,
-        "autocorr": sum(a * b for a, b in itertools.pairwise(off)) / sxx,
+        "autocorr": total([a * b for a, b in itertools.pairwise(off)]) / sxx,
     }
+
+
+def total(values: Sequence[Fraction]) -> Fraction:
+    return sum(values, Fraction(0))
 
 
 def error(name: str, got: float, exact: Fraction, largest: float) -> float:

@@ -75,7 +75,7 @@ def main() -> None:
     print(f"| data set | values | {' | '.join(STATISTICS)} |")
     print("|---|---|" + "---|" * len(STATISTICS))
     for name, (xs, ys) in pairs().items():
-        worst = worst_errors(xs, ys, trials=200)
+        worst = worst_errors(xs, ys, trials=50)
         print(f"| {name} | {len(xs)} | " + " | ".join(f"{worst[s]:.0e}" for s in STATISTICS) + " |")
 
 

@@ -49,8 +49,8 @@ def autocorr(x: ColumnLike, lag: int = 1, *, nan: Nan = "propagate") -> Aggregat
 
     x̄ and the lower sum are over all n values, the upper sum over the n − lag pairs: the definition of Box and
     Jenkins (1976), of NIST and of R's ``acf``. (pandas correlates the two shifted halves, each about its own
-    mean.) Accuracy: 1e-13; rows may arrive in any order. Memory: 16 bytes for every value of the open windows,
-    because neighbours are known only when all values have come.
+    mean.) Accuracy: 1e-13; rows may arrive in any order. Memory: 16 bytes and the keys for every value of the
+    open windows, because neighbours are known only when all values have come.
 
     Parameters
     ----------
