@@ -8,6 +8,7 @@ import polars as pl
 
 from riverrun.charts.view import Correlation, View
 from riverrun.kernel.flow import Flow, Step
+from riverrun.plan.lookup import Lookup
 from riverrun.plan.nodes import (
     Cast,
     Drop,
@@ -63,7 +64,7 @@ def _window_of(step: Step) -> WindowAggregate | None:
         if isinstance(node, WindowAggregate):
             keys = {*(key.name for key in node.keys), "window_start"}
             return node if keys <= set(step.typed.keys) and step.typed.time == "window_end" else None
-        if not isinstance(node, (Filter, Select, WithColumns, Drop, DropNulls, FillNull, Cast)):
+        if not isinstance(node, (Filter, Select, WithColumns, Drop, DropNulls, FillNull, Cast, Lookup)):
             return None
     return None
 

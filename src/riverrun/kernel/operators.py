@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from riverrun.kernel.asof_join import AsofMatches
 from riverrun.kernel.bounded_sessions import BoundedSessions
 from riverrun.kernel.counting import CountingWindows
@@ -13,6 +15,7 @@ from riverrun.kernel.fixed_windows import FixedWindows
 from riverrun.kernel.forward_fill import ForwardFill
 from riverrun.kernel.interval_join import IntervalPairs
 from riverrun.kernel.join_rows import Side
+from riverrun.kernel.lookup import TableLookup
 from riverrun.kernel.operator import JoinOperator, Operator
 from riverrun.kernel.resample import Resample
 from riverrun.kernel.sessions import SessionWindows
@@ -24,6 +27,7 @@ from riverrun.kernel.window_frame import WindowFrame
 from riverrun.kernel.window_join import FixedWindowPairs, SessionPairs, WindowPairs
 from riverrun.plan import cleaning
 from riverrun.plan.joins import AsofJoin, IntervalJoin, Join, WindowJoin, right_names
+from riverrun.plan.lookup import Lookup
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
 from riverrun.plan.union import Union
@@ -161,6 +165,19 @@ def _window_join(node: WindowJoin, opening: Opening) -> WindowPairs:
     return SessionPairs(node.window, left, right, names, outer=outer)
 
 
+def _lookup(node: Lookup, opening: Opening) -> Operator[Any]:
+    (before,) = opening.before
+    return TableLookup(
+        node.on,
+        node.columns,
+        right_names(before, Typed(node.columns, None), node.on),
+        outer=node.how == "left",
+        fixed=node.table if isinstance(node.table, pl.DataFrame) else None,
+        ttl_us=node.ttl_us,
+        name=node.label,
+    )
+
+
 #: A new stateful step adds its line here.
 OPERATORS: Mapping[type[Stateful], Callable[[Any, Opening], AnyOperator]] = {
     WindowAggregate: _window_aggregate,
@@ -171,4 +188,5 @@ OPERATORS: Mapping[type[Stateful], Callable[[Any, Opening], AnyOperator]] = {
     AsofJoin: _asof_join,
     IntervalJoin: _interval_join,
     WindowJoin: _window_join,
+    Lookup: _lookup,
 }

@@ -1,15 +1,19 @@
-"""The fluent front of steps with several inputs: unions and joins."""
+"""The fluent front of steps that bring rows together: unions, joins and lookups."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+import polars as pl
+
 from riverrun.clock import Duration, parse_duration, parse_offset
 from riverrun.errors import PlanError, did_you_mean
 from riverrun.plan.joins import AsofJoin, Closed, Direction, How, IntervalJoin, Span, WindowJoin
+from riverrun.plan.lookup import Lookup, LookupHow
 from riverrun.plan.nodes import Node
 from riverrun.plan.union import Union
+from riverrun.registry import function
 from riverrun.windows.describe import Window
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ Keys = str | Sequence[str] | None
 
 
 class Joining:
-    """Methods of `Stream` that take other streams."""
+    """Methods of `Stream` that take other streams or tables."""
 
     __slots__ = ()
 
@@ -206,6 +210,61 @@ class Joining:
         _one_of(how, ("inner", "left"), "join_window(how=)")
         parents = (self.node, _node(other, "join_window"))
         return self._with(WindowJoin(parents, _names(on, "join_window(on=)"), window, how))
+
+    def lookup(
+        self,
+        table: object,
+        *,
+        on: str | Sequence[str],
+        ttl: Duration | None = None,
+        query: str | None = None,
+        how: LookupHow = "left",
+    ) -> Stream:
+        """Add the columns of a table to each row: names of products, limits of devices, rates of the day.
+
+        Rows pass at once, in their order. The table is held in memory; where a key stands several times in it,
+        the last row counts; null equals nothing. It is read here to know its columns, again when a run begins,
+        and then, with `ttl`, whenever rows come and it is older than that, by the clock of the run. So with
+        a table that changes, what a row gets depends on when it came. A run with ``state=`` keeps the table
+        across a restart, and reads it again when it is old.
+
+        Parameters
+        ----------
+        table : a frame; a CSV, Parquet, JSON or JSON-lines file; ``"sqlite:FILE"`` or ``"duckdb:FILE"``.
+        on : columns that must be equal, of the same name on both sides.
+        ttl : how long a table that was read stays good, such as ``"10m"``; for the whole run when left out.
+        query : what to ask a database, such as ``"SELECT sku, name FROM products"``.
+        how : ``"left"``: rows whose key is not in the table get nulls; ``"inner"``: they are left out.
+
+        Returns
+        -------
+        The columns of this stream, then those of the table without `on`; of a name that both have, that of
+        the table gets the suffix ``_right``.
+
+        Raises
+        ------
+        ConfigError : for what is no table.
+        SourceError : when the table cannot be read, or has other columns when it is read again.
+        PlanError : for keys that are missing or of different types.
+
+        >>> import riverrun as rr
+        >>> names = {"sku": [7, 8], "name": ["lamp", "desk"]}
+        >>> rr.read({"sku": [8, 9]}).lookup(names, on="sku").select("sku", "name").collect().rows()
+        [(8, 'desk'), (9, None)]
+        """
+        _one_of(how, ("left", "inner"), "lookup(how=)")
+        keys = _names(on, "lookup(on=)")
+        if not keys:
+            raise PlanError("no key is named", where="lookup", hint='on="sku"')
+        found = function("lookup")(table, query)
+        if not isinstance(found, pl.DataFrame):
+            columns = dict(found.read(function("world")()).schema)
+        elif ttl is not None:
+            raise PlanError("a frame does not change", where="lookup(ttl=)", hint="leave ttl= out")
+        else:
+            columns = dict(found.schema)
+        ttl_us = None if ttl is None else parse_duration(ttl, where="lookup(ttl=)")
+        return self._with(Lookup((self.node,), keys, found, columns, ttl_us, how))
 
     def _with(self, node: Node) -> Stream:
         make = cast("type[Stream]", type(self))

@@ -120,7 +120,7 @@ class Engine:
             if step.operator is not None and isinstance(step.node, WindowAggregate) and which(step.node):
                 self.states[at], out = step.operator.early(self.states[at])
                 self._deliver(at, out.frames, turn)
-            elif step.change is not None and step.parents[0] in turn.results:
+            elif not step.from_late and any(parent in turn.results for parent in step.parents):
                 self._run(at, step, turn)
         return turn.emissions
 

@@ -25,6 +25,7 @@ from riverrun.runtime.intake import Intake, group_keys
 from riverrun.runtime.log import Ticked
 from riverrun.runtime.memory import resident_bytes
 from riverrun.runtime.pump import Arrival, Pump
+from riverrun.runtime.tables import Tables
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
 from riverrun.world import World
 
@@ -69,6 +70,8 @@ class Job:
         # Partitions have to be told apart only where there can be several.
         self.flow: Flow = flow_of(outputs, schemas, partitioned=_partitioned)
         self.engine = Engine(self.flow, world.clock.monotonic_us)
+        self._tables = Tables(self.engine, world)
+        self._tables.refresh(self.started_us)
         meeting = self.flow.meeting
         self.intakes = [
             Intake(
@@ -113,6 +116,7 @@ class Job:
         if rejected:
             self._reject(intake, arrival, rejected)
         watermark_us = intake.tracker.advance(arrival.received_us or now_us)
+        self._tables.refresh(now_us)
         emissions, dropped = self.engine.feed(intake.read, batch.frame, watermark_us)
         emissions += self.engine.early(lambda node: node.emit == "batch")
         with self.lock:

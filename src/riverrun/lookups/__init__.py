@@ -1,0 +1,1 @@
+"""Tables that rows are looked up in: frames, files and queries."""
