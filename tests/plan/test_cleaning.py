@@ -14,6 +14,10 @@ TIMELESS = ROWS.select("id", "x", "note")
 REVISED = ROWS.group_by("id").window(rr.tumbling("10s"), lateness="1m").agg(x=rr.mean("x"))
 
 
+def same(state, rows):
+    return state, rows
+
+
 def revised(step, against):
     return (
         f"{step}: the rows of these results come again when they are revised, {against}\n"
@@ -103,6 +107,47 @@ ERRORS = {
         lambda: TIMELESS.resample("1s", max_gap="1m"),
         dropped("resample", "the grid goes by"),
     ),
+    "outliers among words": (
+        lambda: ROWS.clip_outliers("note", by="id"),
+        "clip_outliers: needs numbers, and 'note' is String\n"
+        '  try: .cast({"x": pl.Float64}) or .repair_types(...) first',
+    ),
+    "unknown kind of outlier": (
+        lambda: ROWS.clip_outliers("x", method="igr"),
+        "clip_outliers(method=): there is no 'igr'\n  try: did you mean 'iqr'?",
+    ),
+    "no reach": (
+        lambda: ROWS.clip_outliers("x", k=0),
+        "clip_outliers(k=): k must be a number above 0, got 0\n  try: k=3",
+    ),
+    "too few rows to judge by": (
+        lambda: ROWS.clip_outliers("x", min_rows=1),
+        "clip_outliers(min_rows=): min_rows must be from 2 to last=100, got 1",
+    ),
+    "normalised key": (
+        lambda: ROWS.normalise("id", by="id"),
+        "normalise: 'id' is what rows are told apart by, and cannot be changed here",
+    ),
+    "normalised in no way": (
+        lambda: ROWS.normalise("x", method="z"),
+        "normalise(method=): there is no 'z'\n  try: one of: zscore, minmax",
+    ),
+    "normalised revisions": (
+        lambda: REVISED.normalise("x", by="id"),
+        revised("normalise", "and would be measured twice"),
+    ),
+    "newest of nothing": (
+        lambda: ROWS.latest([]),
+        'latest: no key is named\n  try: .latest(by="symbol")',
+    ),
+    "newest without event time": (
+        lambda: TIMELESS.latest("id"),
+        dropped("latest", "tells which row is the newest"),
+    ),
+    "a window over a table that changes": (
+        lambda: ROWS.latest("id").group_by("id").window(rr.tumbling("1m")).agg(n=rr.count()),
+        revised("agg", "and would count twice"),
+    ),
     "late rows of a step that has none": (
         lambda: ROWS.forward_fill("x").late(),
         "late: no rows can come too late for 'forward_fill x'\n"
@@ -122,6 +167,11 @@ LABELS = {
     "unique id, note within 10m": lambda: ROWS.unique(["id", "note"], within="10m"),
     "forward_fill x by id": lambda: ROWS.forward_fill("x", by="id"),
     "forward_fill x, at most 5s old": lambda: ROWS.forward_fill("x", max_age="5s"),
+    "normalise x by id (zscore)": lambda: ROWS.normalise("x", by="id"),
+    "normalise x (minmax)": lambda: ROWS.normalise("x", method="minmax"),
+    "clip_outliers x by id (sigma)": lambda: ROWS.clip_outliers("x", by="id"),
+    "latest by id": lambda: ROWS.latest("id"),
+    "stateful same by id": lambda: ROWS.stateful(same, by="id"),
     "resample every 1s by id": lambda: ROWS.resample("1s", by="id", max_gap="5s"),
 }
 

@@ -56,11 +56,16 @@ class Fences:
         known = rows if excess is None else rows.filter(~excess)
         others, before = None, rows.clear()
         if state.held is not None:
-            others, before = of_other_keys(state.held, rows, self.keys), of_these_keys(state.held, rows, self.keys)
+            others, before = (
+                of_other_keys(state.held, rows, self.keys),
+                of_these_keys(state.held, rows, self.keys),
+            )
         both = pl.concat([before, known])
         fenced = both.with_columns(self._cut(column) for column in self.columns)[before.height :]
         if excess is not None:
-            fenced = pl.concat([fenced.with_columns((~excess).arg_true().alias(ROW)), self._as_they_are(rows, excess)])
+            fenced = pl.concat(
+                [fenced.with_columns((~excess).arg_true().alias(ROW)), self._as_they_are(rows, excess)]
+            )
             fenced = fenced.sort(ROW)
         last = both.with_row_index(ROW).group_by(self.keys, maintain_order=True).tail(self.fenced.rows)
         last = last.sort(ROW).select(both.columns)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from riverrun.batch import HIDDEN_PREFIX, ROW_WATERMARK, visible
+from riverrun.batch import HIDDEN_PREFIX, IMPUTED, ROW_WATERMARK, visible
 from riverrun.errors import PlanError
 from riverrun.kernel.operators import AnyOperator, Opening, open_operator
 from riverrun.plan.frames import call_on_frame
@@ -215,6 +215,9 @@ def _mapping(node: MapFrames, at: Typed) -> Change:
         made = call(visible(frame))
         if made.height == frame.height:
             return made.hstack(frame.select(hidden))
+        hidden = [name for name in hidden if name != IMPUTED]
+        if not hidden:
+            return made
         # The number of rows changed: call it again for stretches of rows with the same marks.
         marks = frame.select(
             pl.col(ROW_WATERMARK if ROW_WATERMARK in hidden else hidden[0]).rle_id()

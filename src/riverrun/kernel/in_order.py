@@ -50,7 +50,10 @@ class Waiting:
     def _together(self) -> pl.DataFrame:
         """In one frame. Rows of a single partition carry their place only where some were late."""
         ordered = all(ROW_ORDER in frame.columns for frame in self.frames)
-        return pl.concat(f if ordered else f.drop(ROW_ORDER, strict=False) for f in self.frames)
+        frames = [f if ordered else f.drop(ROW_ORDER, strict=False) for f in self.frames]
+        # Only frames with filled-in values say how many these are.
+        alike = all(frame.width == frames[0].width for frame in frames)
+        return pl.concat(frames, how="vertical" if alike else "diagonal")
 
 
 NONE_WAITING = Waiting()

@@ -10,22 +10,18 @@ import polars as pl
 
 from riverrun.kernel.asof_join import AsofMatches
 from riverrun.kernel.bounded_sessions import BoundedSessions
+from riverrun.kernel.cleaning_operators import CLEANING
 from riverrun.kernel.counting import CountingWindows
 from riverrun.kernel.fixed_windows import FixedWindows
-from riverrun.kernel.forward_fill import ForwardFill
 from riverrun.kernel.interval_join import IntervalPairs
 from riverrun.kernel.join_rows import Side
 from riverrun.kernel.lookup import TableLookup
 from riverrun.kernel.operator import JoinOperator, Operator
-from riverrun.kernel.resample import Resample
 from riverrun.kernel.sessions import SessionWindows
-from riverrun.kernel.timed import Timeline
 from riverrun.kernel.trailing import TrailingWindows
 from riverrun.kernel.union import UnionRows
-from riverrun.kernel.unique import Unique
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.kernel.window_join import FixedWindowPairs, SessionPairs, WindowPairs
-from riverrun.plan import cleaning
 from riverrun.plan.joins import AsofJoin, IntervalJoin, Join, WindowJoin, right_names
 from riverrun.plan.lookup import Lookup
 from riverrun.plan.stateful import Stateful
@@ -103,39 +99,6 @@ def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
     )
 
 
-def _unique(node: cleaning.Unique, opening: Opening) -> Operator[Any]:
-    return Unique(node.keys, node.within_us, _timeline(opening))
-
-
-def _forward_fill(node: cleaning.ForwardFill, opening: Opening) -> Operator[Any]:
-    return ForwardFill(
-        node.columns,
-        node.by,
-        _timeline(opening) if node.max_age_us is not None else None,
-        max_age_us=node.max_age_us,
-        max_keys=opening.max_keys,
-    )
-
-
-def _resample(node: cleaning.Resample, opening: Opening) -> Operator[Any]:
-    return Resample(
-        node.every_us,
-        node.by,
-        node.values(opening.before[0]),
-        opening.after.columns,
-        _timeline(opening),
-        fill=node.fill,
-        max_gap_us=node.max_gap_us,
-        ordered=not opening.one_partition,
-    )
-
-
-def _timeline(opening: Opening) -> Timeline:
-    (before,) = opening.before
-    assert before.time is not None
-    return Timeline(before.time, before.time_shift_us)
-
-
 def _union(node: Union, opening: Opening) -> UnionRows:
     del node
     return UnionRows(tuple(opening.after.columns), opening.places)
@@ -181,9 +144,7 @@ def _lookup(node: Lookup, opening: Opening) -> Operator[Any]:
 #: A new stateful step adds its line here.
 OPERATORS: Mapping[type[Stateful], Callable[[Any, Opening], AnyOperator]] = {
     WindowAggregate: _window_aggregate,
-    cleaning.Unique: _unique,
-    cleaning.ForwardFill: _forward_fill,
-    cleaning.Resample: _resample,
+    **CLEANING,
     Union: _union,
     AsofJoin: _asof_join,
     IntervalJoin: _interval_join,

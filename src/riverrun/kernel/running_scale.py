@@ -137,11 +137,12 @@ class RunningScale:
         x, scaling = pl.col(X), self.scaling
         if not scaling.by_moments:
             return pl.when(pl.col(HIGH) > pl.col(LOW)).then((x - pl.col(LOW)) / (pl.col(HIGH) - pl.col(LOW)))
-        mean = pl.col(REFERENCE) + pl.col(MEAN)
         if isinstance(scaling, Zscore):
             sd = (pl.col(M2) / pl.col(N)).sqrt()
-            return pl.when(pl.col(M2) > 0).then((x - mean) / sd)
+            # The mean itself has lost digits where values lie close together far from zero.
+            return pl.when(pl.col(M2) > 0).then(((x - pl.col(REFERENCE)) - pl.col(MEAN)) / sd)
         assert isinstance(scaling, Clipped)
+        mean = pl.col(REFERENCE) + pl.col(MEAN)
         reach = scaling.k * (pl.col(M2) / pl.col(N)).sqrt()
         enough = (pl.col(N) >= scaling.min_rows) & x.is_not_nan()
         return pl.when(enough).then(x.clip(mean - reach, mean + reach)).otherwise(x)

@@ -89,7 +89,9 @@ class UserOperator:
 
     def _fitting(self, result: pl.DataFrame) -> pl.DataFrame:
         expected = self.after.columns
-        wrong = [f"{n} is {result.schema.get(n)}" for n, dtype in expected.items() if result.schema.get(n) != dtype]
+        wrong = [
+            f"{n} is {result.schema.get(n)}" for n, dtype in expected.items() if result.schema.get(n) != dtype
+        ]
         if wrong:
             raise PlanError(
                 f"{self.node.name} returned other columns than for an empty frame: {', '.join(wrong)}",
@@ -99,7 +101,7 @@ class UserOperator:
         return result.select(expected.keys())
 
     def _marked(self, made: pl.DataFrame, rows: pl.DataFrame, watermark_us: int) -> pl.DataFrame:
-        """The rows with the marks of those that they were made of; of other rows, what is behind is marked so."""
+        """The rows with the marks of those that they were made of; of others, what is behind is marked."""
         hidden = [name for name in rows.columns if name.startswith(HIDDEN_PREFIX)]
         if made.height == rows.height:
             return made.hstack(rows.select(ROW, *hidden))

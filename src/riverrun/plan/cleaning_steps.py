@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, get_args
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import polars as pl
 
 from riverrun.clock import Duration, parse_duration
 from riverrun.errors import PlanError, did_you_mean
 from riverrun.plan.cleaning import Fill, ForwardFill, Resample, Unique
 from riverrun.plan.nodes import Node
+from riverrun.plan.remembering import Latest, UserFunction, UserStep, check_plain
+from riverrun.plan.repair import Decimal, RepairTypes, repairable
+from riverrun.plan.scaling import Clipped, Fenced, MinMax, Scale, Zscore
 
 Names = str | Sequence[str]
+Normal = Literal["zscore", "minmax"]
+Outliers = Literal["sigma", "iqr"]
 
 
 def unique(node: Node, keys: Names, within: Duration | None) -> Unique:
@@ -54,6 +63,81 @@ def resample(
         )
     chosen = None if columns is None else names(columns, where="resample(columns=)")
     return Resample((node,), every_us, names(by, where="resample(by=)"), fill, chosen, max_gap_us)
+
+
+def repair_types(
+    node: Node,
+    types: Mapping[str, Any],
+    decimal: Decimal,
+    formats: Names,
+    true: Names,
+    false: Names,
+    count: str | None,
+) -> RepairTypes:
+    choice(decimal, get_args(Decimal), where="repair_types(decimal=)")
+    if not types:
+        raise PlanError("no column is named", where="repair_types", hint='{"price": pl.Float64}')
+    dtypes = {name: dtype() if isinstance(dtype, type) else dtype for name, dtype in types.items()}
+    for name, dtype in dtypes.items():
+        if not (isinstance(dtype, pl.DataType) and repairable(dtype)):
+            raise PlanError(
+                f"{name!r} cannot be made {dtype!r}",
+                where="repair_types",
+                hint="numbers, pl.Boolean, pl.Date, pl.Datetime or pl.String",
+            )
+    yes, no = (tuple(word.lower() for word in names(words, where="repair_types")) for words in (true, false))
+    forms = names(formats, where="repair_types(formats=)")
+    return RepairTypes((node,), dtypes, decimal, forms, yes, no, count or "")
+
+
+def clip(lower: float | None, upper: float | None, columns: Names) -> list[pl.Expr]:
+    chosen = names(columns, where="clip")
+    if not chosen or (lower is None and upper is None):
+        raise PlanError(
+            "needs columns and a bound", where="clip", hint='.clip("price", lower=0), .clip("load", 0, 1)'
+        )
+    if lower is not None and upper is not None and not lower <= upper:
+        raise PlanError(f"the lower bound {lower} is above the upper one, {upper}", where="clip")
+    return [pl.col(name).clip(lower, upper) for name in chosen]
+
+
+def normalise(node: Node, columns: Names, by: Names, method: Normal) -> Scale:
+    choice(method, get_args(Normal), where="normalise(method=)")
+    chosen = names(columns, where="normalise")
+    return Scale(
+        (node,), chosen, names(by, where="normalise(by=)"), Zscore() if method == "zscore" else MinMax()
+    )
+
+
+def clip_outliers(
+    node: Node, columns: Names, by: Names, method: Outliers, k: float | None, min_rows: int, last: int
+) -> Scale:
+    choice(method, get_args(Outliers), where="clip_outliers(method=)")
+    reach = k if k is not None else 3.0 if method == "sigma" else 1.5
+    if not (math.isfinite(reach) and reach > 0):
+        raise PlanError(f"k must be a number above 0, got {k!r}", where="clip_outliers(k=)", hint="k=3")
+    if not 2 <= min_rows <= last:
+        raise PlanError(
+            f"min_rows must be from 2 to last={last}, got {min_rows!r}", where="clip_outliers(min_rows=)"
+        )
+    made = Clipped(reach, min_rows) if method == "sigma" else Fenced(reach, min_rows, last)
+    return Scale((node,), names(columns, where="clip_outliers"), names(by, where="clip_outliers(by=)"), made)
+
+
+def latest(node: Node, by: Names) -> Latest:
+    chosen = names(by, where="latest")
+    if not chosen:
+        raise PlanError("no key is named", where="latest", hint='.latest(by="symbol")')
+    return Latest((node,), chosen)
+
+
+def stateful(node: Node, fn: UserFunction, init: Any, by: Names, schema: Mapping[str, Any] | None) -> UserStep:
+    if not callable(fn):
+        raise PlanError(f"needs a function, got {fn!r}", where="stateful", hint=".stateful(fn, init, by=...)")
+    declared = None if schema is None else pl.Schema(schema)
+    made = UserStep((node,), fn, copy.deepcopy(init), names(by, where="stateful(by=)"), declared)
+    check_plain(init, made.name, "init")
+    return made
 
 
 def names(given: Any, *, where: str) -> tuple[str, ...]:

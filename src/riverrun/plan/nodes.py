@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import polars as pl
 
-from riverrun.batch import HIDDEN_PREFIX
+from riverrun.batch import HIDDEN_PREFIX, IMPUTED
 from riverrun.limits import Limits
+from riverrun.plan.repair import RepairTypes
 from riverrun.plan.stateful import Inner, Stateful
 from riverrun.ports import Format, Sink, Source
 from riverrun.schema import Schema
@@ -144,7 +145,10 @@ class FillNull(Inner):
 
     def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         chosen = pl.col(*self.columns) if self.columns else VISIBLE.as_expr()
-        return rows.with_columns(chosen.fill_null(self.value))
+        filled = chosen.fill_null(self.value)
+        imputed = (chosen.is_null() & filled.is_not_null()).cast(pl.UInt32)
+        before = pl.col(f"^{IMPUTED}$")
+        return rows.with_columns(filled, pl.sum_horizontal(imputed, before).cast(pl.UInt32).alias(IMPUTED))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -159,7 +163,7 @@ class Explode(Inner):
         return rows.explode(*self.columns)
 
 
-Expressed = Filter | Select | WithColumns | Drop | Rename | Cast | DropNulls | FillNull | Explode
+Expressed = Filter | Select | WithColumns | Drop | Rename | Cast | DropNulls | FillNull | Explode | RepairTypes
 
 
 @dataclass(frozen=True, eq=False, slots=True)

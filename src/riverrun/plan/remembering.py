@@ -55,7 +55,9 @@ class UserStep(Stateful):
         rows.final_rows("stateful", against="and the function would take them for new ones")
         check_columns(self.by, rows, "stateful")
         columns = dict(self.schema) if self.schema is not None else self._found_out(rows)
-        time = rows.time if rows.time is not None and columns.get(rows.time) == rows.columns[rows.time] else None
+        time = (
+            rows.time if rows.time is not None and columns.get(rows.time) == rows.columns[rows.time] else None
+        )
         keys = tuple(key for key in rows.keys if key in columns)
         return Typed(columns, time, rows.time_shift_us, keys)
 
@@ -72,7 +74,7 @@ class UserStep(Stateful):
 
 
 def called(node: UserStep, state: Any, rows: pl.DataFrame) -> tuple[Any, pl.DataFrame]:
-    """What the function makes of a state and rows. Raises `PlanError` when it fails, or returns something else."""
+    """What the function makes of a state and rows. Raises `PlanError` when it does not return both."""
     try:
         made = node.function(state, rows)
     except Exception as error:
@@ -98,7 +100,9 @@ def check_plain(value: object, name: str, at: str = "state") -> None:
         for key, item in value.items():
             check_plain(item, name, f"{at}[{key!r}]")
         return
-    kind = "a dict whose keys are not all text" if isinstance(value, dict) else f"of type {type(value).__name__}"
+    kind = (
+        "a dict whose keys are not all text" if isinstance(value, dict) else f"of type {type(value).__name__}"
+    )
     raise PlanError(
         f"{at} of {name} is {kind}, which cannot be written to a checkpoint",
         where="stateful",

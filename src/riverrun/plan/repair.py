@@ -31,7 +31,12 @@ ISO = (
 )
 
 #: Spaces and apostrophes that stand between groups of three digits.
-_SPACES = r"[\s\u{00a0}\u{202f}'’]"
+_SPACES = "[ \u00a0\u2009\u202f'’]"
+_CURRENCY = "[$£¥€₹₽₩₺₴₪₫₱₿¢]"
+
+#: Columns of the stages; dropped at the end.
+_STAGE = "__p_repair_"
+_TEXT, _PLAIN, _MADE = _STAGE + "text_", _STAGE + "plain_", _STAGE + "made_"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -57,31 +62,43 @@ class RepairTypes(Inner):
     @property
     def label(self) -> str:
         counted = f", counted as {self.count}" if self.count else ""
-        return "repair_types " + ", ".join(f"{name} to {dtype}" for name, dtype in self.dtypes.items()) + counted
+        return (
+            "repair_types " + ", ".join(f"{name} to {dtype}" for name, dtype in self.dtypes.items()) + counted
+        )
 
     def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """In stages, each a column that the next ones read: written as one expression, the parts of a text
+        would be worked out again wherever they are used."""
         schema = rows.collect_schema()
-        repaired = {name: self._repaired(name, schema[name], dtype) for name, dtype in self.dtypes.items()}
-        made = [expr.alias(name) for name, expr in repaired.items()]
+        texts = [name for name in self.dtypes if schema.get(name, pl.String()) == pl.String]
+        others = {name: dtype for name, dtype in self.dtypes.items() if name not in texts}
+        staged = rows.with_columns(_stripped(name).alias(_TEXT + name) for name in texts)
+        staged = staged.with_columns(_present(name).alias(_TEXT + name) for name in texts)
+        numbers = [name for name in texts if self.dtypes[name].is_numeric()]
+        staged = staged.with_columns(_bare(pl.col(_TEXT + name)).alias(_PLAIN + name) for name in numbers)
+        staged = staged.with_columns(_plain(pl.col(_PLAIN + name), self.decimal) for name in numbers)
+        made = [self._of_text(name).alias(_MADE + name) for name in texts]
+        made += [pl.col(name).cast(dtype, strict=False).alias(_MADE + name) for name, dtype in others.items()]
+        staged = staged.with_columns(made)
         if self.count:
+            given = [pl.col(_TEXT + name if name in texts else name).is_not_null() for name in self.dtypes]
             lost = [
-                (expr.is_null() & ~_missing(name, schema[name])).cast(pl.UInt32)
-                for name, expr in repaired.items()
+                (g & pl.col(_MADE + n).is_null()).cast(pl.UInt32)
+                for g, n in zip(given, self.dtypes, strict=True)
             ]
-            made.append(pl.sum_horizontal(lost).cast(pl.UInt32).alias(self.count))
-        return rows.with_columns(made)
+            staged = staged.with_columns(pl.sum_horizontal(lost).cast(pl.UInt32).alias(self.count))
+        return staged.with_columns(pl.col(_MADE + name).alias(name) for name in self.dtypes).drop(
+            pl.selectors.starts_with(_STAGE)
+        )
 
-    def _repaired(self, name: str, before: pl.DataType, dtype: pl.DataType) -> pl.Expr:
-        column = pl.col(name)
-        if before != pl.String:
-            return column.cast(dtype, strict=False)
-        text = pl.when(~_missing(name, before)).then(column.str.strip_chars())
+    def _of_text(self, name: str) -> pl.Expr:
+        text, dtype = pl.col(_TEXT + name), self.dtypes[name]
         if dtype == pl.String:
             return text
         if dtype == pl.Boolean:
             return _truth(text.str.to_lowercase(), self.true, self.false)
         if dtype.is_numeric():
-            return _number(text, dtype, self.decimal)
+            return _number(pl.col(_PLAIN + name), text.str.ends_with("%"), dtype)
         return _instant(text, dtype, self.formats)
 
 
@@ -90,29 +107,41 @@ def repairable(dtype: pl.DataType) -> bool:
     return dtype.is_numeric() or dtype in (pl.String, pl.Boolean, pl.Date) or isinstance(dtype, pl.Datetime)
 
 
-def _missing(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Whether there is no value, or a word for none."""
-    column = pl.col(name)
-    if dtype != pl.String:
-        return column.is_null()
-    return column.is_null() | column.str.strip_chars().str.to_lowercase().is_in(MISSING)
+def _stripped(name: str) -> pl.Expr:
+    return pl.col(name).str.strip_chars()
+
+
+def _present(name: str) -> pl.Expr:
+    """The text, unless it is a word for nothing."""
+    text = pl.col(_TEXT + name)
+    return pl.when(~text.str.to_lowercase().is_in(MISSING)).then(text)
 
 
 def _truth(text: pl.Expr, true: Sequence[str], false: Sequence[str]) -> pl.Expr:
     yes, no = text.is_in([*TRUE, *true]), text.is_in([*FALSE, *false])
-    return pl.when(yes).then(True).when(no).then(False)  # noqa: FBT003
+    return pl.when(yes).then(True).when(no).then(False)
 
 
-def _number(text: pl.Expr, dtype: pl.DataType, decimal: Decimal) -> pl.Expr:
-    """A number from text such as ``€ -1,234.50``, ``(12.5)`` (negative), ``12 %`` (0.12) or ``1e3``."""
-    bare = text.str.replace_all("−", "-", literal=True)
-    bare = bare.str.replace_all(r"\p{Sc}", "").str.replace(r"^[A-Z]{3}\s*([-+(\d.,])", "${1}")
-    bare = bare.str.replace(r"([\d)%])\s*[A-Z]{3}$", "${1}").str.strip_chars()
-    percent = bare.str.ends_with("%")
-    bare = bare.str.strip_suffix("%").str.strip_chars()
-    bare = bare.str.replace(r"^\(([^-+()]*)\)$", "-${1}")
-    bare = bare.str.replace(r"^([-+])\s+", "${1}")
-    plain = _without_groups(bare, decimal).str.replace(",", ".", literal=True)
+def _bare(text: pl.Expr) -> pl.Expr:
+    """Without currency and percent sign, with the sign of the number in front: ``(12 €)`` is ``-12``."""
+    text = text.str.replace_all("−", "-", literal=True).str.replace_all(_CURRENCY, "")
+    text = text.str.replace(r"^[A-Z]{3} *([-+(0-9.,])", "${1}").str.replace(r"([0-9)%]) *[A-Z]{3}$", "${1}")
+    text = text.str.strip_chars(" \u00a0%")
+    return text.str.replace(r"^\(([^-+()]*)\)$", "-${1}").str.replace(r"^([-+]) +", "${1}")
+
+
+def _plain(bare: pl.Expr, decimal: Decimal) -> pl.Expr:
+    """As Polars reads it; null unless separators stand between groups of three or before the fraction."""
+    point, group = (r"\.", ",") if decimal == "." else (",", r"\.")
+    fraction = rf"({point}[0-9]*)?"
+    alone = rf"[0-9]+{fraction}([eE][-+]?[0-9]+)?|{point}[0-9]+([eE][-+]?[0-9]+)?"
+    grouped = [rf"[0-9]{{1,3}}({separator}[0-9]{{3}})+{fraction}" for separator in (group, _SPACES)]
+    fits = bare.str.contains(rf"^[-+]?({'|'.join([alone, *grouped])})$")
+    digits = bare.str.replace_all(rf"{_SPACES}|{group}", "").str.replace(",", ".", literal=True)
+    return pl.when(fits).then(digits)
+
+
+def _number(plain: pl.Expr, percent: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if dtype.is_integer():
         whole = plain.str.replace(r"\.0*$", "").str.strip_prefix("+")
         return pl.when(~percent).then(whole.cast(dtype, strict=False))
@@ -121,17 +150,6 @@ def _number(text: pl.Expr, dtype: pl.DataType, decimal: Decimal) -> pl.Expr:
     if dtype.is_decimal():
         return pl.coalesce(pl.when(~percent).then(plain.cast(dtype, strict=False)), value)
     return pl.when(value.is_finite()).then(value)
-
-
-def _without_groups(text: pl.Expr, decimal: Decimal) -> pl.Expr:
-    """Null unless separators stand where they may: between groups of three digits, or before the fraction."""
-    point, group = (r"\.", ",") if decimal == "." else (",", r"\.")
-    fraction = rf"({point}\d*)?"
-    ungrouped = rf"^[-+]?(\d+{fraction}|{point}\d+)([eE][-+]?\d+)?$"
-    grouped = [rf"^[-+]?\d{{1,3}}({separator}\d{{3}})+{fraction}$" for separator in (group, _SPACES)]
-    joined = text.str.replace_all(_SPACES, "").str.replace_all(group, "")
-    fits = pl.any_horizontal(text.str.contains(pattern) for pattern in grouped)
-    return pl.when(text.str.contains(ungrouped)).then(text).when(fits).then(joined)
 
 
 def _instant(text: pl.Expr, dtype: pl.DataType, formats: Sequence[str]) -> pl.Expr:

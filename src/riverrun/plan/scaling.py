@@ -70,6 +70,8 @@ class Scale(Stateful):
         (rows,) = before
         rows.final_rows(self.step, against="and would be measured twice")
         check_apart(self.columns, self.by, rows, self.step)
-        check_numbers(self.columns, rows, self.step, hint='.cast({"x": pl.Float64}) or .repair_types(...) first')
+        check_numbers(
+            self.columns, rows, self.step, hint='.cast({"x": pl.Float64}) or .repair_types(...) first'
+        )
         columns = {**rows.columns, **{name: pl.Float64() for name in self.columns}}
         return Typed(columns, rows.time, rows.time_shift_us, rows.keys)

@@ -15,6 +15,7 @@ from riverrun.clock import Duration, parse_duration
 from riverrun.errors import PlanError, did_you_mean
 from riverrun.plan import cleaning_steps
 from riverrun.plan.cleaning import Fill
+from riverrun.plan.cleaning_steps import Normal, Outliers
 from riverrun.plan.explain import explain
 from riverrun.plan.joining import Joining
 from riverrun.plan.nodes import (
@@ -34,6 +35,8 @@ from riverrun.plan.nodes import (
     WithColumns,
     sources_of,
 )
+from riverrun.plan.remembering import UserFunction
+from riverrun.plan.repair import Decimal
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.typing import typed
 from riverrun.plan.window_aggregate import Key, WindowAggregate
@@ -151,6 +154,50 @@ class Stream(Joining):
         declared = None if schema is None else pl.Schema(schema)
         return Stream(MapFrames((self.node,), fn, as_, declared))
 
+    def repair_types(
+        self,
+        types: Mapping[str, Any],
+        *,
+        decimal: Decimal = ".",
+        formats: str | Sequence[str] = (),
+        true: str | Sequence[str] = (),
+        false: str | Sequence[str] = (),
+        count: str | None = None,
+    ) -> Stream:
+        """Turn text into proper types: numbers with separators, currencies, percents; yes and no; dates.
+
+        Numbers: spaces, currency signs and codes go; ``12%`` is 0.12, ``(5)`` is −5; separators must stand
+        between groups of three digits. Words for nothing (``""``, ``n/a``, ``null``, ``-`` and such) become
+        null. What cannot be told for sure becomes null, too, and is counted if `count` is given. Columns that
+        hold no text are converted as by `cast`.
+
+        Parameters
+        ----------
+        types : column to type: numbers, ``pl.Boolean``, ``pl.Date``, ``pl.Datetime``, ``pl.String``.
+        decimal : what stands before the fraction, ``"."`` or ``","``; the other one separates groups.
+        formats : of dates and times, such as ``"%d.%m.%Y"``; tried in order, ISO 8601 last. Text without a
+            zone is in that of the type.
+        true, false : more words for true and false.
+        count : the name of a column for how many values of the row could not be repaired.
+
+        >>> import riverrun as rr
+        >>> rows = rr.read({"price": ["€ 1,234.50", "n/a", "cheap"]})
+        >>> rows.repair_types({"price": pl.Float64}, count="lost").select("price", "lost").collect().rows()
+        [(1234.5, 0), (None, 0), (None, 1)]
+        """
+        return Stream(cleaning_steps.repair_types(self.node, types, decimal, formats, true, false, count))
+
+    def clip(
+        self, columns: str | Sequence[str], lower: float | None = None, upper: float | None = None
+    ) -> Stream:
+        """Set values below `lower` or above `upper` to that bound.
+
+        >>> import riverrun as rr
+        >>> rr.read({"x": [-3, 2, 9]}).clip("x", 0, 5).collect()["x"].to_list()
+        [0, 2, 5]
+        """
+        return self.with_columns(*cleaning_steps.clip(lower, upper, columns))
+
     # -- steps that remember rows before -------------------------------------------------------------
 
     def unique(self, keys: str | Sequence[str], *, within: Duration | None = None) -> Stream:
@@ -234,6 +281,114 @@ class Stream(Joining):
         [1.0, 2.0, 3.0]
         """
         return Stream(cleaning_steps.resample(self.node, every, by, fill, columns, max_gap))
+
+    def clip_outliers(
+        self,
+        columns: str | Sequence[str],
+        *,
+        by: str | Sequence[str] = (),
+        method: Outliers = "sigma",
+        k: float | None = None,
+        min_rows: int = 10,
+        last: int = 100,
+    ) -> Stream:
+        """Bring outliers back to the edge of what the rows of their key before were like.
+
+        ``"sigma"``: to `k` standard deviations from the mean of all rows before; memory: 32 bytes for each
+        key and column. ``"iqr"``: to `k` times the distance of the quartiles outside of them, of the `last`
+        rows before (Tukey 1977), which follows drifts and is not moved by outliers; memory: so many values.
+        A row is judged by those that arrived before it, with their values as they came, never by later ones.
+        Rows behind the watermark are treated as all others. NaN, null and the first rows of a key stay as
+        they are; infinite values are clipped and tell nothing of others.
+
+        Parameters
+        ----------
+        by : the columns whose values make a key; without any, all rows belong together.
+        k : how far out a value may be; 3 for ``"sigma"``, 1.5 for ``"iqr"``.
+        min_rows : so many values must have come before a row is judged.
+        last : for ``"iqr"``: how many rows it looks back.
+
+        >>> import riverrun as rr
+        >>> rows = rr.read({"x": [1.0, 2.0, 3.0, 4.0, 500.0]})
+        >>> rows.clip_outliers("x", method="iqr", min_rows=4).collect()["x"].to_list()
+        [1.0, 2.0, 3.0, 4.0, 5.5]
+        """
+        return Stream(cleaning_steps.clip_outliers(self.node, columns, by, method, k, min_rows, last))
+
+    def normalise(
+        self, columns: str | Sequence[str], *, by: str | Sequence[str] = (), method: Normal = "zscore"
+    ) -> Stream:
+        """Make values comparable, by the rows of their key that came before.
+
+        ``"zscore"``: (x − mean) / standard deviation (``ddof=0``), as `StandardScaler` of scikit-learn.
+        ``"minmax"``: (x − min) / (max − min), as `MinMaxScaler`; below 0 or above 1 for what is new. Rows are
+        judged by those that arrived before them, never by themselves, so that nothing of the future leaks
+        into a model. Null until two different values have come. Rows behind the watermark are treated as all
+        others. Values that are not finite tell nothing of others. Memory: 32 bytes for each key and column.
+
+        Parameters
+        ----------
+        by : the columns whose values make a key; without any, all rows belong together.
+
+        >>> import riverrun as rr
+        >>> rr.read({"x": [0.0, 4.0, 5.0]}).normalise("x").collect()["x"].to_list()
+        [None, None, 1.5]
+        """
+        return Stream(cleaning_steps.normalise(self.node, columns, by, method))
+
+    def latest(self, by: str | Sequence[str]) -> Stream:
+        """The newest row of each key, as a table that changes: a row comes out when it is the newest.
+
+        The newest is the one with the largest event time; of several, the one that came last. A row that is
+        older than what its key has is no news, however late it comes. `by` is the key for sinks with
+        ``mode="upsert"`` and for live tables; `collect` returns the last row of each key, ordered
+        by key. Of the rows of one
+        batch only the newest of a key comes out, so that the table is right after every batch, and how many
+        changes it saw depends on batches. Memory: one time for each key, at most `Limits.max_keys`; rows of
+        further keys do not come out.
+
+        >>> import riverrun as rr
+        >>> rows = rr.read({"symbol": ["A", "B", "A"], "price": [1.0, 7.0, 2.0]})
+        >>> rows.latest("symbol").select("symbol", "price").collect().rows()
+        [('A', 2.0), ('B', 7.0)]
+        """
+        return Stream(cleaning_steps.latest(self.node, by))
+
+    def stateful(
+        self,
+        fn: UserFunction,
+        init: Any = None,
+        *,
+        by: str | Sequence[str] = (),
+        schema: Mapping[str, Any] | None = None,
+    ) -> Stream:
+        """A function of yours with a memory: it gets the state of a key and rows, and returns both.
+
+        ``fn(state, frame)`` is called for each key that a batch has rows of, in the order of arrival, and
+        returns the new state and the rows that come out. Batches are cut anywhere, so a result that must not
+        depend on it must satisfy ``fn(fn(s, a), b) == fn(s, a + b)`` for the state and for the rows. The
+        state must be plain values or Polars frames, so that it can be written to a checkpoint, and `fn` must
+        not look at clocks, chance or anything outside. Rows behind the watermark are handed over as all
+        others. Python runs for each key and batch: thousands of keys a batch are slow.
+
+        Parameters
+        ----------
+        fn : takes a state and a Polars frame of one key, and returns a tuple of both. It is tried on an empty
+            frame first, to learn its columns.
+        init : the state of a key before its first row.
+        by : the columns whose values make a key; without any, all rows belong together.
+        schema : the columns that come out, for functions that cannot work on an empty frame.
+
+        Raises `PlanError` when it fails, returns other columns, keeps what is not plain, or has more keys
+        than `Limits.max_keys`.
+
+        >>> import riverrun as rr
+        >>> def numbered(seen, rows):
+        ...     return seen + rows.height, rows.with_columns(n=pl.int_range(seen, seen + rows.height))
+        >>> rr.read({"key": ["a", "b", "a"]}).stateful(numbered, 0, by="key").collect()["n"].to_list()
+        [0, 0, 1]
+        """
+        return Stream(cleaning_steps.stateful(self.node, fn, init, by, schema))
 
     # -- windows ------------------------------------------------------------------------------------
 

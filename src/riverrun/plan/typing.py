@@ -86,7 +86,7 @@ def _expressed(node: Expressed, before: Typed) -> Typed:
     except (pl.exceptions.PolarsError, TypeError) as error:
         text = str(error).split("\n")[0]
         raise PlanError(f"cannot work on these columns: {text}", where=where, hint=before.text()) from None
-    columns = dict(after)
+    columns = {name: dtype for name, dtype in after.items() if not name.startswith(HIDDEN_PREFIX)}
     time = before.time
     if isinstance(node, Rename) and time is not None:
         time = node.mapping.get(time, time)

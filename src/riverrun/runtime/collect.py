@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from riverrun.errors import PlanError
-from riverrun.plan.nodes import Node, Output, sources_of
+from riverrun.plan.nodes import Node, Output, lineage, sources_of
+from riverrun.plan.remembering import Latest
 from riverrun.ports import Writer
 from riverrun.runtime.run import run_outputs
 from riverrun.world import World
@@ -31,6 +32,8 @@ def collect_node(node: Node) -> pl.DataFrame:
     if summary.stopped_by.startswith("SIG"):
         raise KeyboardInterrupt
     frame = pl.concat(frames) if frames else pl.DataFrame(schema=kept.columns)
+    if any(isinstance(step, Latest) and set(step.by) <= set(kept.keys) for step in lineage(node)):
+        return frame.unique(kept.keys, keep="last", maintain_order=True).sort(kept.keys, maintain_order=True)
     return _last_revisions(frame, kept.keys)
 
 
