@@ -30,7 +30,7 @@ class Keeper:
         self._checkpoints: deque[Checkpoint] = deque()
         self._writing = False
         self._ended = False
-        self._acks = [_Acknowledgments(pump.reader) for pump in durable.job.pumps]
+        self._acks = [Promises(pump.reader) for pump in durable.job.pumps]
         self._group_commit = GroupCommit(durable.store, [self._synced], self._failed)
         self._threads = [
             threading.Thread(target=self._deliver, name="riverrun-delivery", daemon=True),
@@ -160,7 +160,7 @@ class Keeper:
         self.check()
 
 
-class _Acknowledgments:
+class Promises:
     """What the senders of one source are told once records are on the disk."""
 
     def __init__(self, reader: Reader) -> None:

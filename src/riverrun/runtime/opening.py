@@ -33,6 +33,7 @@ from riverrun.runtime.recovery import (
 )
 from riverrun.runtime.stop import Stop
 from riverrun.state.describe import State
+from riverrun.state.settings import StoreSettings
 from riverrun.state.store import Store
 from riverrun.world import World
 
@@ -53,9 +54,9 @@ class OpenState:
     bookmarks: list[Remembered] = field(default_factory=list)
 
     @staticmethod
-    def open(state: State, world: World) -> OpenState:
+    def open(state: State, world: World, settings: StoreSettings | None = None) -> OpenState:
         """Open or make the folder. Raises `StateError` when it is in use, damaged or not ours."""
-        store = Store.open(state.path, world)
+        store = Store.open(state.path, world, settings=settings)
         try:
             return OpenState(state, store, past_of(store))
         except BaseException:
@@ -108,8 +109,14 @@ def recovered(
     letters: DeadLetters,
     page: Page,
     opened: OpenState,
+    kind: type[Durable] = Durable,
 ) -> tuple[Durable, list[Left]]:
-    """The record of a run, with all that the last run left; and what its sources had not finished."""
+    """The record of a run, with all that the last run left; and what its sources had not finished.
+
+    Parameters
+    ----------
+    kind : another class of records, for tests that plant a mistake in one.
+    """
     _check(pumps)
     made: list[Durable] = []
 
@@ -132,7 +139,7 @@ def recovered(
         writing.numbers = numbers
         writing.boxed = {(n, p.unit, p.part): p for n, waiting in parcels.items() for p in waiting}
     progress = progress_of(past, job, opened.bookmarks)
-    durable = Durable(store, job, delivery, progress, writing, every_us=opened.state.every_us)
+    durable = kind(store, job, delivery, progress, writing, every_us=opened.state.every_us)
     made.append(durable)
     left = [Left() for _ in pumps]
     if past is not None:
@@ -154,13 +161,18 @@ def _with_ends(durable: Durable, at: int, left: Left) -> Left:
         open_ones[chunk.partition] = None
         if chunk.end:
             del open_ones[chunk.partition]
-    lasting = set(getattr(pump.reader, "lasting", ()))
+    continues = getattr(pump.reader, "continues", _never)
     now_us = durable.job.world.clock.now_us()
-    ends = [Chunk(name, b"", 0, now_us, end=True, truncated=True) for name in open_ones if name not in lasting]
+    ends = [Chunk(name, b"", 0, now_us, end=True, truncated=True) for name in open_ones if not continues(name)]
     if ends:
         left.upto = durable.received(at, ends)
         left.chunks += ends
     return left
+
+
+def _never(_: str) -> bool:
+    """Connections do not survive a restart."""
+    return False
 
 
 def _intaking(at: int, keeper: Keeper, left: Left) -> Intaking:

@@ -93,7 +93,7 @@ def run_source(intaking: Intaking, queue: Queue, stop: Stop) -> None:
             for arrival in arrivals:
                 job.received(at, arrival)
             if arrivals:
-                queue.put(Item(at, tuple(arrivals), origin=_origin(pump, gathered, arrivals)))
+                queue.put(Item(at, tuple(arrivals), origin=origin_of_gathered(pump, gathered, arrivals)))
         queue.put(Item(at, end=True, finished=pump.finished))
     except Exception as error:
         queue.put(Item(at, error=error))
@@ -107,7 +107,8 @@ def wait_for(pump: Pump, world: World, *, at_most_us: int = STOP_CHECK_US) -> No
     world.wait(wait.ready, until_us)
 
 
-def _origin(pump: Pump, gathered: Gathered, arrivals: Sequence[Arrival]) -> Origin | None:
+def origin_of_gathered(pump: Pump, gathered: Gathered, arrivals: Sequence[Arrival]) -> Origin | None:
+    """Where arrivals come from that were decoded just now; ``None`` when nothing is kept."""
     if gathered.bookmark is None:
         return None
     notes = () if gathered.upto is not None else tuple(note_of(chunk) for chunk in gathered.chunks)

@@ -73,6 +73,10 @@ class ByteStream:
     def end(self) -> None:
         self._ended = True
 
+    def drain(self) -> None:
+        """Forget what is on its way."""
+        self._waiting.clear()
+
     def fail(self, code: int) -> None:
         self._failure = OSError(code, os.strerror(code))
 
@@ -121,6 +125,12 @@ class SimulatedConnection:
         if not self.closed:
             self.closed = True
             self._outgoing.end()
+
+    def lose(self) -> None:
+        """The other end is gone: what it did not take is lost, and receiving fails from now on."""
+        self._incoming.drain()
+        self._incoming.fail(errno.ECONNRESET)
+        self.closed = True
 
     def reset(self) -> None:
         """Break the connection: the other end's next receive fails."""
@@ -233,6 +243,7 @@ class SimulatedNetwork:
         self._cut = cut
         self._servers: dict[Address, ScriptedServer] = {}
         self._listeners: dict[Address, SimulatedListener] = {}
+        self._dialled: list[SimulatedConnection] = []
         self._next_port = 49_152
 
     def serve(self, address: Address, script: Sequence[Action]) -> ScriptedServer:
@@ -252,7 +263,16 @@ class SimulatedNetwork:
         here, there = ByteStream(self._cut), ByteStream()
         name = address.path if isinstance(address, UnixAddress) else str(TcpAddress(host, self._port()))
         listener.waiting.append(SimulatedConnection(name, here, there))
-        return SimulatedConnection(str(address), there, here)
+        dialled = SimulatedConnection(str(address), there, here)
+        self._dialled.append(dialled)
+        return dialled
+
+    def break_all(self) -> None:
+        """The process at the listening end is gone: its doors, and every connection through them."""
+        self._listeners.clear()
+        for dialled in self._dialled:
+            dialled.lose()
+        self._dialled.clear()
 
     def connect(self, address: Address) -> Connection:
         """As `Network.connect`; a refusal shows at the first receive, as it mostly does for real."""
