@@ -94,6 +94,7 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
     "testing/simulated_content.py": {"random": "names the type of the generator that it is handed"},
     "testing/simulated_files.py": {"random": "names the type of the generator that it is handed"},
     "testing/laws.py": {"random": "shuffles the parts by a seed, so that a broken law breaks again"},
+    "testing/simulated_run.py": {"random": "whose turn it is comes from a seeded generator"},
     "testing/simulated_world.py": {"random": "the simulated world's chance is a seeded generator"},
 }
 

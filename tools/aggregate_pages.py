@@ -82,7 +82,8 @@ FAMILIES = (
 _COSTS = (
     "CPU time for a row beside that of `mean` in the same run (unsorted text keys, 100 groups, batches of "
     "50,000 rows), and bytes of merged state for a group of 5,000 rows, its key among them; the worst "
-    "error over all reference data, random splits and orders of merging. Measured by `python -m benchmarks.aggregates`."
+    "error over all reference data, random splits and orders of merging. Measured by "
+    "`python -m benchmarks.aggregates`."
 )
 
 
