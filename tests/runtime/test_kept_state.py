@@ -165,9 +165,3 @@ def test_a_paced_replay_keeps_no_state(folder: Path) -> None:
     with pytest.raises(rr.PlanError, match="a replay at the pace of event time keeps no state"):
         rr.run(means(replay=1000).write("csv:out.csv"), state="state")
 
-
-def test_acknowledgments_need_a_state() -> None:
-    stream = rr.read("tcp+listen://127.0.0.1:0", ack=True, format="lines", schema={"line": pl.String})
-    with pytest.raises(rr.PlanError) as raised:
-        rr.run(stream.write("memory:"))
-    assert "promise that a line survives a crash, and this run keeps nothing" in str(raised.value)

@@ -105,7 +105,6 @@ def _engaged(
     """The job, and what is done with all that happens to it."""
     if opened is not None:
         return start_kept(outputs, name, pumps, world, letters, page, opened, stop, stack)
-    _check_promises(pumps)
     ends = Ends(outputs, world)
     stack.callback(ends.close)
 
@@ -172,16 +171,6 @@ def _check_promises(read: Read, *, kept: bool) -> None:
 def _check_outputs(outputs: Sequence[Output]) -> None:
     if not outputs:
         raise PlanError("a pipeline needs an output", where="run", hint='stream.write("stdout:")')
-
-
-def _check_promises(pumps: Sequence[Pump]) -> None:
-    for pump in pumps:
-        if pump.read.source.acknowledges:
-            raise PlanError(
-                "acknowledgments promise that a line survives a crash, and this run keeps nothing",
-                where=pump.read.label,
-                hint='rr.run(..., state="state/"), or leave out ack=True',
-            )
 
 
 @contextmanager
