@@ -164,4 +164,3 @@ def test_a_paced_replay_keeps_no_state(folder: Path) -> None:
     Path("in.csv").write_text(lines(0, 15))
     with pytest.raises(rr.PlanError, match="a replay at the pace of event time keeps no state"):
         rr.run(means(replay=1000).write("csv:out.csv"), state="state")
-
