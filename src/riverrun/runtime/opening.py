@@ -161,18 +161,13 @@ def _with_ends(durable: Durable, at: int, left: Left) -> Left:
         open_ones[chunk.partition] = None
         if chunk.end:
             del open_ones[chunk.partition]
-    continues = getattr(pump.reader, "continues", _never)
+    lasting = set(getattr(pump.reader, "lasting", ()))
     now_us = durable.job.world.clock.now_us()
-    ends = [Chunk(name, b"", 0, now_us, end=True, truncated=True) for name in open_ones if not continues(name)]
+    ends = [Chunk(name, b"", 0, now_us, end=True, truncated=True) for name in open_ones if name not in lasting]
     if ends:
         left.upto = durable.received(at, ends)
         left.chunks += ends
     return left
-
-
-def _never(_: str) -> bool:
-    """Connections do not survive a restart."""
-    return False
 
 
 def _intaking(at: int, keeper: Keeper, left: Left) -> Intaking:
