@@ -243,20 +243,53 @@ class SessionWindows:
         if self.one_partition:
             state, closed = self.advance(state, behind)
             frames += closed.frames
-        taken = self._add(self._without_gone(state), row)
-        assert taken.spans is not None
-        time = row[EVENT_TIME].item()
-        mine = (pl.col(WINDOW) <= time) & (pl.col(LAST) >= time)
-        for key in self.frame.keys:
-            mine &= pl.col(key).eq_missing(pl.lit(row[key].item(), row.schema[key]))
-        session = taken.spans.filter(mine)
-        end = session[LAST].item() + self.gap_us
+        state = self._without_gone(state)
+        touched = self._touched_by(row, state)
+        joined = self._add(touched, row)
+        assert joined.spans is not None
+        end = joined.spans[LAST].item() + self.gap_us
         if end + self.lateness_us <= behind:
             return state, frames, False
-        if end <= taken.watermark_us:
-            taken, frame = self._put_out(taken, mine, final=True)
+        if end <= joined.watermark_us:
+            joined, frame = self._put_out(joined, pl.lit(value=True), final=True)
             frames.append(frame)
-        return taken, frames, True
+        return self._with(joined, state, instead=touched), frames, True
+
+    def _touched_by(self, row: pl.DataFrame, state: SessionState) -> SessionState:
+        """The sessions that a row makes one, without the others, of which there may be many."""
+        if state.spans is None or state.partials is None:
+            return state
+        time = row[EVENT_TIME].item()
+        near = (pl.col(WINDOW) - time < self.gap_us) & (time - pl.col(LAST) < self.gap_us)
+        for key in self.frame.keys:
+            near &= pl.col(key).eq_missing(pl.lit(row[key].item(), row.schema[key]))
+        spans = state.spans.filter(near)
+        if not spans.height:
+            return replace(state, spans=None, partials=None)
+        return replace(state, spans=spans, partials=state.partials.map(lambda f: self._of(f, spans)))
+
+    def _of(self, frame: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+        return frame.join(spans, on=self._by, how="semi", nulls_equal=True, maintain_order="left")
+
+    def _with(self, joined: SessionState, state: SessionState, *, instead: SessionState) -> SessionState:
+        """The state with a session in the place of the first of those that it was joined of."""
+        if state.spans is None or state.partials is None:
+            return joined
+        assert joined.spans is not None
+        assert joined.partials is not None
+        gone = instead.spans
+
+        def put(before: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+            if gone is None:
+                return pl.concat([before, now])
+            place = self._of(before.with_row_index(ROW), gone)[ROW].min()
+            rest = before.join(gone, on=self._by, how="anti", nulls_equal=True, maintain_order="left")
+            first = place if isinstance(place, int) else rest.height
+            return pl.concat([rest[:first], now, rest[first:]])
+
+        wide = put(state.partials.wide, joined.partials.wide)
+        long = {name: put(table, joined.partials.long[name]) for name, table in state.partials.long.items()}
+        return replace(joined, spans=put(state.spans, joined.spans), partials=Partials(wide, long))
 
     # -- results out --------------------------------------------------------------------------------
 
@@ -294,11 +327,7 @@ class SessionWindows:
         numbered = state.spans.with_columns(which.alias(CHOSEN), number.alias(REVISION))
         chosen = numbered.filter(CHOSEN).select(*self._by, LAST, REVISION)
         spans = numbered.with_columns(pl.col(CHANGED) & ~pl.col(CHOSEN)).drop(CHOSEN)
-        parts = state.partials.map(
-            lambda f: f.join(
-                chosen.select(self._by), on=self._by, how="semi", nulls_equal=True, maintain_order="left"
-            )
-        )
+        parts = state.partials.map(lambda f: self._of(f, chosen))
         wide = parts.wide.join(chosen, on=self._by, how="left", nulls_equal=True, maintain_order="left")
         wide = wide.sort(LAST, maintain_order=True)
         start, end = pl.col(WINDOW), pl.col(LAST) + self.gap_us
@@ -313,11 +342,7 @@ class SessionWindows:
         if state.spans is None or state.partials is None or not state.spans.select(gone.any()).item():
             return state
         kept = state.spans.filter(~gone)
-        keys = kept.select(self._by)
-        partials = state.partials.map(
-            lambda f: f.join(keys, on=self._by, how="semi", nulls_equal=True, maintain_order="left")
-        )
-        return replace(state, spans=kept, partials=partials)
+        return replace(state, spans=kept, partials=state.partials.map(lambda f: self._of(f, kept)))
 
 
 def _segments(rows: pl.DataFrame) -> list[pl.DataFrame]:
