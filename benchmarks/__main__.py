@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks import latency, scale, startup, throughput
+from benchmarks import durable, latency, scale, startup, throughput
 
 Measurement = Callable[[], Mapping[str, float]]
 
@@ -23,6 +23,7 @@ MEASUREMENTS: Mapping[str, tuple[str, Measurement]] = {
     "csv": ("CSV over loopback TCP, 100 keys, 10 s windows", lambda: throughput.measure("csv", 10_000_000)),
     "json": ("JSON lines, the same job", lambda: throughput.measure("json", 4_000_000)),
     "keys": ("CSV, 1,000,000 keys", lambda: throughput.measure("csv", 6_000_000, 1_000_000, 3, 1_000)),
+    "durable": ("CSV, 100 keys, state kept", lambda: durable.measure(12_000_000)),
     "latency": ("latency at 100,000 rows/s", lambda: latency.measure(100_000, 10)),
     "latency_10k": ("latency at 10,000 rows/s", lambda: latency.measure(10_000, 10)),
     "scale": ("ten times the rows", scale.measure),

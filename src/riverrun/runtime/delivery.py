@@ -106,18 +106,15 @@ class Destination:
     commit_due_us: int = 0
     trouble: str = ""
 
-    def connect(self) -> DurableWriter:
-        """The open target; units that it holds already are not sent again."""
-        if self.writer is None:
-            self.writer = self.open(self.mark)
-            if self.mark is None:
-                self.mark = self.writer.commit()
-            delivered = self.writer.delivered
-            self.queued.extendleft(reversed(self.sent))
-            self.sent.clear()
-            while self.queued and self.queued[0].unit <= delivered:
-                self.queued.popleft()
-        return self.writer
+    def begin_with(self, writer: DurableWriter) -> int:
+        """The target is open. Returns the bytes of parcels that it holds already, which are not sent again."""
+        self.writer = writer
+        self.queued.extendleft(reversed(self.sent))
+        self.sent.clear()
+        held = 0
+        while self.queued and self.queued[0].unit <= writer.delivered:
+            held += self.queued.popleft().bytes
+        return held
 
     def disconnect(self) -> None:
         writer, self.writer = self.writer, None
@@ -243,7 +240,7 @@ class Delivery:
             raise SinkError(f"cannot write: {error}", where=destination.url) from error
 
     def _hand_over(self, destination: Destination, synced: int, now_us: int) -> None:
-        writer = destination.connect()
+        writer = destination.writer or self._connect(destination)
         while destination.known:
             with self._changed:
                 if not destination.queued or destination.queued[0].unit > synced:
@@ -253,8 +250,17 @@ class Delivery:
             with self._changed:
                 destination.queued.popleft()
                 if not destination.sent:
-                    destination.commit_due_us = now_us + COMMIT_US
+                    destination.commit_due_us = now_us + getattr(writer, "commit_every_us", COMMIT_US)
                 destination.sent.append(parcel)
+
+    def _connect(self, destination: Destination) -> DurableWriter:
+        writer = destination.open(destination.mark)
+        if destination.mark is None:
+            destination.mark = writer.commit()
+        with self._changed:
+            self._bytes -= destination.begin_with(writer)
+            self._changed.notify_all()
+        return writer
 
     def _commit(self, destination: Destination) -> None:
         assert destination.writer is not None

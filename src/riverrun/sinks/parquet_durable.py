@@ -27,6 +27,9 @@ class DurableParquetWriter:
     mark : what `commit` returned; a folder that has less was meddled with, which is refused.
     """
 
+    #: A commit writes the newest part again, so it is not wanted ten times a second.
+    commit_every_us = 1_000_000
+
     def __init__(
         self,
         folder: PartFolder,

@@ -35,7 +35,10 @@ _CLASS, _TAG = "~class", "~"
 
 
 def frame_to_bytes(frame: pl.DataFrame) -> bytes:
-    """A frame as Arrow IPC."""
+    """A frame as Arrow IPC. Others may read the frame meanwhile."""
+    # Polars locks a frame while it is written, and needs the interpreter's lock for that, which a thread that
+    # waits for the frame holds. A clone has a lock of its own, and shares the data.
+    frame = frame.clone()
     buffer = io.BytesIO()
     if frame.height < LARGE_ROWS:
         frame.write_ipc_stream(buffer)
