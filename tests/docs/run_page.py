@@ -188,7 +188,7 @@ def same_output(expected: str, printed: str) -> bool:
 
 
 def _shim() -> Path:
-    """A folder with a `riverrun` command that is this very source, installed or not."""
+    """A folder with a `riverrun` command that is this very source, installed or not, and this `python`."""
     folder = Path(".bin").absolute()
     command = folder / "riverrun"
     if not command.exists():
@@ -196,6 +196,9 @@ def _shim() -> Path:
         call = "import sys; sys.argv[0] = 'riverrun'; from riverrun.cli.main import main; sys.exit(main())"
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{call}" "$@"\n', encoding="utf-8")
         command.chmod(0o755)
+        python = folder / "python"
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+        python.chmod(0o755)
     return folder
 
 
