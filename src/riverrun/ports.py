@@ -7,9 +7,9 @@ format knows no source; the runtime knows no concrete one of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -267,6 +267,23 @@ class Decoder(Protocol):
 
         Taking one copies the bytes of the open record, and nothing else.
         """
+        ...
+
+
+@runtime_checkable
+class JoinableDecoder(Decoder, Protocol):
+    """A decoder whose whole records may be decoded together with those of other partitions.
+
+    While it rests, the lines that come next mean the same to every decoder that rests at an equal value. So one
+    of them can read them for all, if each line turns out to be one row.
+    """
+
+    def resting(self) -> Hashable | None:
+        """What the next lines depend on; ``None`` while they depend on bytes that came before."""
+        ...
+
+    def pass_over(self, size: int) -> None:
+        """So many bytes of whole lines were decoded elsewhere."""
         ...
 
 

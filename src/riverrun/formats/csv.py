@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -136,6 +136,12 @@ class CsvDecoder:
         self._header: bytes | None = kept["header"]  # as it was read
         if self._header is not None:
             self._use(self._layout_of(self._header))
+
+    def resting(self) -> Hashable | None:
+        return (self._header,) if self._lines.resting and not (self._held or self._at_head) else None
+
+    def pass_over(self, size: int) -> None:
+        self._lines.pass_over(size)
 
     def snapshot(self) -> Remembered:
         return {

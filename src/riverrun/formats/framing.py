@@ -47,6 +47,16 @@ class LineBuffer:
         self._skipped = _LongLine.of(kept["skipped"]) if kept["skipped"] else None
         self._at_start: bool = kept["at_start"]
 
+    @property
+    def resting(self) -> bool:
+        """Whether the next byte begins a line, and not the first one."""
+        return not (self._at_start or self._held or self._skipped is not None)
+
+    def pass_over(self, size: int) -> None:
+        """So many bytes of whole lines went another way."""
+        assert self.resting
+        self._position += size
+
     def snapshot(self) -> Remembered:
         """The open line, or what is remembered of it when it is too long, and where it stands."""
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
@@ -109,6 +109,12 @@ class JsonDecoder:
     def finish(self, *, truncated: bool) -> Decoded:
         """The rest: a last line without a newline counts, unless the input was cut off."""
         return self._decoded(self._lines.finish(truncated=truncated))
+
+    def resting(self) -> Hashable | None:
+        return () if self._lines.resting and not self._json.batch_arrays else None
+
+    def pass_over(self, size: int) -> None:
+        self._lines.pass_over(size)
 
     def snapshot(self) -> Remembered:
         return {"lines": self._lines.snapshot()}

@@ -13,9 +13,21 @@ import polars as pl
 
 from riverrun.errors import SchemaError
 from riverrun.plan.nodes import Read
-from riverrun.ports import Chunk, Decoded, Decoder, Format, FrameChunk, Reader, Rejected, Remembered, Wait
+from riverrun.ports import (
+    Chunk,
+    Decoded,
+    Decoder,
+    Format,
+    FrameChunk,
+    JoinableDecoder,
+    Reader,
+    Rejected,
+    Remembered,
+    Wait,
+)
 from riverrun.registry import Entry
 from riverrun.runtime.conform import conform, schema_of_frame
+from riverrun.runtime.joint import Joint, Piece
 from riverrun.schema import Schema
 from riverrun.world import World
 
@@ -96,6 +108,8 @@ class Pump:
         self._head: list[Chunk | FrameChunk] = []
         self._decoders: dict[str, Decoder] = {}
         self._rows: dict[str, int] = {}
+        self._joint: Joint | None = None
+        self._nothing: pl.DataFrame | None = None
         if memory is not None:
             self._remember(memory)
         self.reader: Reader = read.source.open(world, read.limits)
@@ -171,7 +185,9 @@ class Pump:
         chunks, self._head = self._head, []
         frames = [self._framed(chunk) for chunk in chunks if isinstance(chunk, FrameChunk)]
         raw = [chunk for chunk in chunks if isinstance(chunk, Chunk)]
-        return frames + [self._decoded(group) for group in _by_partition(raw)]
+        groups = _by_partition(raw)
+        together = self._decoded_together(groups) if len(groups) > 1 else {}
+        return frames + [together.get(group[0].partition) or self._decoded(group) for group in groups]
 
     def close(self) -> None:
         self.reader.close()
@@ -238,6 +254,25 @@ class Pump:
         self.format = made
         self._sniffing = False
 
+    def _decoded_together(self, groups: Sequence[list[Chunk]]) -> dict[str, Arrival]:
+        """The arrivals of those partitions whose lines can be decoded in one go."""
+        known = [(group, self._decoders.get(group[0].partition)) for group in groups if not group[-1].end]
+        able = [(group, decoder) for group, decoder in known if isinstance(decoder, JoinableDecoder)]
+        if len(able) < 2:
+            return {}
+        if self._joint is None:
+            assert self.format is not None
+            assert self.schema is not None
+            self._joint = Joint(self.format, self.schema, self.read.limits)
+        pieces = [Piece(decoder, _data_of(group)) for group, decoder in able]
+        arrivals = {}
+        for (group, _), piece, decoded in zip(able, pieces, self._joint.decode(pieces), strict=True):
+            if decoded is not None:
+                name, size, received_us = group[0].partition, len(piece.data), group[0].received_us
+                arrival = _arrival(name, [decoded], self._empty(), size, received_us, end=False)
+                arrivals[name] = self._counted(arrival)
+        return arrivals
+
     def _decoded(self, chunks: list[Chunk]) -> Arrival:
         partition, last = chunks[0].partition, chunks[-1]
         decoder = self._decoders.get(partition)
@@ -245,7 +280,7 @@ class Pump:
             assert self.format is not None
             assert self.schema is not None
             decoder = self._decoders[partition] = self.format.open(self.schema, self.read.limits)
-        data = chunks[0].data if len(chunks) == 1 else b"".join(chunk.data for chunk in chunks)
+        data = _data_of(chunks)
         results = [decoder.feed(data, chunks[0].received_us)] if data else []
         if last.end:
             results.append(decoder.finish(truncated=last.truncated))
@@ -255,8 +290,11 @@ class Pump:
         )
 
     def _empty(self) -> pl.DataFrame:
-        assert self.schema is not None
-        return self.schema.empty()
+        """A frame without rows. Made once: it costs as much as decoding a few lines."""
+        if self._nothing is None:
+            assert self.schema is not None
+            self._nothing = self.schema.empty()
+        return self._nothing.clone()
 
     def _counted(self, arrival: Arrival) -> Arrival:
         first = self._rows.get(arrival.partition, 0)
@@ -295,6 +333,10 @@ def _arrival(
         end=end,
         counters=counters,
     )
+
+
+def _data_of(chunks: Sequence[Chunk]) -> bytes:
+    return chunks[0].data if len(chunks) == 1 else b"".join(chunk.data for chunk in chunks)
 
 
 def _by_partition(chunks: Sequence[Chunk]) -> list[list[Chunk]]:
