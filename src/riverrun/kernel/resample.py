@@ -141,12 +141,21 @@ class Resample:
         state = replace(state, watermark_us=watermark_us)
         if not state.rows or last_us < first_us:
             return state, NOTHING
-        ordered = pl.concat(state.rows).sort(TIME, *self.order, maintain_order=True)
-        rows = ordered.unique([*self.keys, TIME], keep="last", maintain_order=True).with_columns(self._cell())
+        rows = self._in_order(state.rows).with_columns(self._cell())
         instants = self._filled(rows, first_us, last_us)
         kept = self._needed(rows, last_us + self.every_us)
         state = replace(state, rows=(kept,) if kept.height else ())
         return state, Output((instants,)) if instants.height else NOTHING
+
+    def _in_order(self, pieces: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """By event time; what came last behind what came before."""
+        rows = pl.concat(pieces)
+        if self.order or not rows[TIME].is_sorted():
+            rows = rows.sort(TIME, *self.order, maintain_order=True)
+        if self.fill != "linear":
+            return rows
+        # A line begins at the last row of its time and ends at the last row of the next one.
+        return rows.unique([*self.keys, TIME], keep="last", maintain_order=True)
 
     def _at_or_after(self, instant_us: int) -> int:
         """The first instant of the grid that is not before a time."""

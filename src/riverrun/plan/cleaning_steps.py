@@ -140,6 +140,19 @@ def stateful(node: Node, fn: UserFunction, init: Any, by: Names, schema: Mapping
     return made
 
 
+def profiled(columns: Names, by: Names) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    chosen, keys = names(columns, where="profile"), names(by, where="profile(by=)")
+    if not chosen:
+        raise PlanError("no column is named", where="profile", hint='.profile(["price", "size"], every="1m")')
+    if "column" in keys:
+        raise PlanError(
+            "'column' is the name of the column that says which one is told of",
+            where="profile(by=)",
+            hint='.rename({"column": ...}) first',
+        )
+    return chosen, keys
+
+
 def names(given: Any, *, where: str) -> tuple[str, ...]:
     """Column names, given as one or as several. Raises `PlanError` for anything else."""
     found = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Sequence) else (given,)

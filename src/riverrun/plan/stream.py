@@ -35,6 +35,7 @@ from riverrun.plan.nodes import (
     WithColumns,
     sources_of,
 )
+from riverrun.plan.profile import CELL, COLUMN, cells, profile_aggregates
 from riverrun.plan.remembering import UserFunction
 from riverrun.plan.repair import Decimal
 from riverrun.plan.stateful import Stateful
@@ -42,7 +43,7 @@ from riverrun.plan.typing import typed
 from riverrun.plan.window_aggregate import Key, WindowAggregate
 from riverrun.registry import function
 from riverrun.stats.aggregate import Aggregate
-from riverrun.windows.describe import Trailing, Window, rolling, takes_rows_in_order
+from riverrun.windows.describe import Trailing, Window, rolling, takes_rows_in_order, tumbling
 
 IntoExpr = str | pl.Expr
 
@@ -395,6 +396,38 @@ class Stream(Joining):
     def group_by(self, *keys: IntoExpr) -> Grouped:
         """Group by columns or expressions; without any, everything is one group. A window follows."""
         return Grouped(self, tuple(_key(key) for key in keys))
+
+    def profile(
+        self,
+        columns: str | Sequence[str],
+        *,
+        every: Duration = "1m",
+        by: str | Sequence[str] = (),
+        error: float = 0.01,
+    ) -> Stream:
+        """What the values of each column are like in each window: a row for each column, for a look at quality.
+
+        Result columns: `by`, ``column`` (its name), ``window_start``, ``window_end``, ``rows``, ``nulls``,
+        ``nans``, ``distinct`` (nulls left out), and, of values that are numbers or read as one, ``minimum``,
+        ``maximum`` and ``mean``. It is a tumbling window over all columns at once: late rows and memory are
+        those of its aggregates, for each column.
+
+        Parameters
+        ----------
+        columns : the columns to look at.
+        every : the length of the windows.
+        by : the columns whose values make a group.
+        error : how far ``distinct`` may be off, as for `n_unique`.
+
+        >>> import riverrun as rr
+        >>> rows = rr.read({"x": [1.0, None, 4.0], "city": ["Graz", "Graz", "Linz"]})
+        >>> told = rows.profile(["x", "city"]).collect()
+        >>> told.select("column", "rows", "nulls", "distinct", "maximum").rows()
+        [('city', 3, 0, 2, None), ('x', 3, 1, 2, 4.0)]
+        """
+        chosen, keys = cleaning_steps.profiled(columns, by)
+        long = self.with_columns(cells(chosen)).explode(CELL).group_by(*keys, COLUMN.alias("column"))
+        return long.window(tumbling(every)).agg(**profile_aggregates(error))
 
     def late(self) -> Stream:
         """The rows that came too late for this step; behind a window, each with that window's bounds."""
