@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks import durable, latency, scale, startup, throughput
+from benchmarks import durable, latency, scale, startup, state, throughput
 
 Measurement = Callable[[], Mapping[str, float]]
 
@@ -28,6 +28,9 @@ MEASUREMENTS: Mapping[str, tuple[str, Measurement]] = {
     "latency_10k": ("latency at 10,000 rows/s", lambda: latency.measure(10_000, 10)),
     "scale": ("ten times the rows", scale.measure),
     "startup": ("start", startup.measure),
+    "commit": ("durable: 1 MiB on the disk, beside the bare disk and one SQLite file", state.measure_commit),
+    "recover": ("durable: start with 100 MiB of state and 64 MiB of journal", state.measure_recover),
+    "acks": ("durable: 64 producers that wait for each acknowledgment", state.measure_acks),
 }
 
 

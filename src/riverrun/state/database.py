@@ -47,7 +47,6 @@ PRAGMAS = (
     "PRAGMA trusted_schema = OFF",
     "PRAGMA mmap_size = 0",
     "PRAGMA wal_autocheckpoint = 0",
-    "PRAGMA cache_size = -32768",
     "PRAGMA temp_store = MEMORY",
 )
 
