@@ -212,3 +212,10 @@ def test_a_silent_side_is_left_out_when_it_may_be_idle():
         watermark(50, source="trades"),
         advance_clock("1m"),
     ) == [[], [], [(3, 1, 10)], [], [(4, 2, 10)], []]
+
+
+def test_a_grid_can_follow_a_join():
+    """Results of joins do not carry the place of a row, which rows of several sources do."""
+    grid = TRADES.join_asof(QUOTES, by="key").resample("1s", by="key", max_gap="5s")
+    transcript = play(grid, [quotes((1, "a", 10)), trades((2, "a", 1), (4, "a", 2)), end()])
+    assert seconds(transcript.results, "t", "x", "x_right") == [(2, 1, 10), (3, 1, 10), (4, 2, 10)]

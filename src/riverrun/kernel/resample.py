@@ -108,6 +108,9 @@ class Resample:
             missed = frame.filter(late)
             output = Output(late=(visible(missed),), refused=places(missed))
             rows = rows.filter(~late)
+        if self.order and ROW_ORDER not in rows.columns:
+            # Results of joins and windows carry no place: they come in their order.
+            rows = rows.with_columns(pl.lit(0, pl.Int64).alias(ROW_ORDER))
         kept = keyed(rows, self.by).select(*self.keys, *self.columns, TIME, *self.order)
         kept = kept.filter(pl.col(TIME).is_not_null())
         newest = kept[TIME].max()
