@@ -21,7 +21,8 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 def test_the_commands_that_exist() -> None:
     assert list(commands()) == [
-        "watch", "run", "demo", "replay", "check", "doctor", "sources", "sinks", "formats", "aggregates",
+        "watch", "run", "demo", "replay", "check", "doctor", "inspect", "savepoint", "restore", "dead-letters",
+        "sources", "sinks", "formats", "aggregates",
     ]  # fmt: skip
 
 

@@ -43,6 +43,6 @@ def letter(id: int, **other: object) -> DeadLetterRow:
     given: dict[str, object] = {
         "source": "tcp://x", "partition": "p", "reason": "json", "detail": "not JSON", "position": 10 * id,
         "length": 3, "received_us": 1_000 * id, "head": b"{x}", "form": "record", "sha256": "00",
-        "record": b"{x}", **other,
+        "record": b"{x}", "header": None, **other,
     }  # fmt: skip
     return DeadLetterRow(id=id, **given)

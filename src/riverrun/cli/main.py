@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import inspect
 import sys
 from collections.abc import Sequence
+from inspect import cleandoc
 
 from riverrun import __version__
-from riverrun.cli import check, components, demo, doctor, replay, run, watch
+from riverrun.cli import (
+    check,
+    components,
+    dead_letters,
+    demo,
+    doctor,
+    inspect,
+    replay,
+    run,
+    savepoint,
+    watch,
+)
 from riverrun.errors import RiverrunError
 
 DESCRIPTION = (
@@ -35,13 +46,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="riverrun",
         description=DESCRIPTION,
-        epilog=inspect.cleandoc(EXAMPLES),
+        epilog=cleandoc(EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"riverrun {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where in the code an error was raised")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for command in (watch, run, demo, replay, check, doctor, components):
+    for command in (watch, run, demo, replay, check, doctor, inspect, savepoint, dead_letters, components):
         command.add(commands)
     return parser
 

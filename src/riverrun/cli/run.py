@@ -20,16 +20,27 @@ def add(commands: Commands) -> None:
 
             A Python file holds an rr.Pipeline called `pipeline`, or a list of outputs called `outputs`. A TOML
             file declares a pipeline without Python; `riverrun run --help-toml` shows one with everything in it.
+
+            With --state, the run keeps what it must not lose in a folder: after a stop or a crash the same
+            command goes on where it stood, and no row counts twice. With --from-journal, what another run has
+            received and kept (rr.State(..., history_bytes=...)) takes the place of the sources, once.
             """,
         examples="""
             riverrun run pipeline.py
             riverrun run pipeline.toml --dashboard --for 10m
             riverrun run pipeline.py --dashboard 127.0.0.1:9000 --dead-letters bad/
+            riverrun run pipeline.py --state state/
+            riverrun run changed.py --from-journal state/
             """,
     )
     parser.add_argument("file", metavar="FILE", nargs="?", help="pipeline.py or pipeline.toml")
     parser.add_argument(
         "--help-toml", action="store_true", help="show a TOML pipeline with everything in it, and end"
+    )
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--state", metavar="DIR", help="folder in which the run keeps what it must not lose")
+    kept.add_argument(
+        "--from-journal", metavar="DIR", help="read what the run of this state folder received, and end"
     )
     add_dashboard(parser, default=False)
     add_for(parser)
@@ -50,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     from riverrun.cli.latest import Latest
     from riverrun.cli.pipeline_file import load
     from riverrun.cli.running import run_shown
+    from riverrun.plan.nodes import sources_of
+    from riverrun.runtime.history import pumps_from_journal
     from riverrun.runtime.real_world import RealWorld
 
     world = RealWorld()
@@ -57,8 +70,14 @@ def run(args: argparse.Namespace) -> int:
     dashboard = args.dashboard
     if dashboard == DEFAULT:
         dashboard = free_address(DEFAULT, world)
+    pumps = None
+    if args.from_journal is not None:
+        reads = sources_of(*(output.node for output in pipeline.outputs))
+        pumps = pumps_from_journal(args.from_journal, reads, world)
     run_shown(
         pipeline,
+        state=args.state,
+        pumps=pumps,
         dashboard=dashboard,
         until=args.for_,
         dead_letters=args.dead_letters,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 from riverrun.cli.latest import Latest
@@ -13,6 +14,7 @@ from riverrun.plan.nodes import Output, lineage
 from riverrun.plan.pipeline import Pipeline
 from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.runtime.health import Health
+from riverrun.runtime.pump import Pump
 from riverrun.runtime.real_world import RealWorld
 from riverrun.runtime.run import run_outputs
 from riverrun.runtime.stop import Stop
@@ -30,6 +32,8 @@ def run_shown(
     dead_letters: str | None,
     world: RealWorld,
     latest: Latest | None,
+    state: str | None = None,
+    pumps: Sequence[Pump] | None = None,
     allow_unauthenticated: bool = False,
 ) -> Summary:
     """Run a pipeline to its end; the summary is printed.
@@ -37,6 +41,8 @@ def run_shown(
     Parameters
     ----------
     latest : keeps results of the outputs that go nowhere else, for showing; ``None``: only progress shows.
+    state : a folder in which the run keeps what it must not lose.
+    pumps : what takes the place of the sources.
     """
     prints = any(output.sink is not None and output.sink.url == "stdout:" for output in pipeline.outputs)
     # A live table and a pipeline that prints would write over each other.
@@ -58,6 +64,8 @@ def run_shown(
         summary = run_outputs(
             outputs,
             name=pipeline.name,
+            state=state,
+            pumps=pumps,
             dashboard=dashboard,
             until=until,
             dead_letters=dead_letters,

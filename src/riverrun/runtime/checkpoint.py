@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from riverrun.ports import Format, Remembered
+from riverrun.ports import Format, Rejected, Remembered
 from riverrun.runtime.dead_letters import DeadLetter
 from riverrun.runtime.delivery import Parcel, Settled
 from riverrun.runtime.intake import IntakeMemory
@@ -81,7 +81,13 @@ class RunMemory:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A pipeline between two records of the journal, by reference."""
+    """A pipeline between two records of the journal, by reference.
+
+    Parameters
+    ----------
+    letters : dead letters since the checkpoint before.
+    dropped_letters : ids of older ones that were fed again.
+    """
 
     run: RunMemory
     sources: Mapping[str, SourceMemory]
@@ -89,6 +95,7 @@ class Checkpoint:
     steps: Mapping[str, StepMemory]
     states: Mapping[str, object]
     letters: tuple[DeadLetter, ...]
+    dropped_letters: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -126,6 +133,7 @@ class Writing:
             put_outbox=new,
             drop_outbox=gone,
             dead_letters=self._letters(checkpoint.letters),
+            dropped_letters=checkpoint.dropped_letters,
             keep_from=checkpoint.run.keep_from,
         )
         self.numbers, self.boxed, self.steps = encoder.numbers, waiting, frozenset(checkpoint.steps)
@@ -159,4 +167,21 @@ def letter_row(id: int, letter: DeadLetter) -> DeadLetterRow:
         sha256=rejected.sha256,
         form=rejected.form,
         record=rejected.record,
+        header=rejected.header,
     )
+
+
+def letter_of_row(row: DeadLetterRow) -> DeadLetter:
+    """What `letter_row` has put into the store."""
+    rejected = Rejected(
+        row.reason,
+        row.detail,
+        row.position,
+        row.length,
+        row.head,
+        row.sha256,
+        row.record,
+        "row" if row.form == "row" else "record",
+        row.header,
+    )
+    return DeadLetter(row.source, row.partition, row.received_us, rejected)

@@ -99,6 +99,11 @@ class Durable:
         progress = self.progress[source]
         if progress.replayable or not chunks:
             return None
+        return self.keep(source, chunks)
+
+    def keep(self, source: int, chunks: Sequence[Chunk | FrameChunk]) -> int:
+        """Write down chunks, whether or not they could be read again; the number of the record."""
+        progress = self.progress[source]
         record = Received(self.job.source_ids[source], tuple(chunks))
         # In one go: a checkpoint in between would let go of the record before it is known to be needed.
         with self._lock:
@@ -171,7 +176,7 @@ class Durable:
         elapsed_us = self.job.world.clock.monotonic_us() - self._taken_us
         return elapsed_us >= self._every_us or self._journal_bytes >= CHECKPOINT_BYTES
 
-    def take(self) -> Checkpoint:
+    def take(self, dropped_letters: Sequence[int] = ()) -> Checkpoint:
         """A checkpoint of this moment, by reference. Called between two records by whoever applies them."""
         job = self.job
         with self._lock:
@@ -196,7 +201,7 @@ class Durable:
                 counts = job.engine.counts[at]
                 steps[step.id] = StepMemory(step.signature, counts.rows_in, counts.rows_out, counts.late)
                 states[step.id] = job.engine.states[at]
-        return Checkpoint(run, sources, formats, steps, states, letters)
+        return Checkpoint(run, sources, formats, steps, states, letters, tuple(dropped_letters))
 
     def write(self, checkpoint: Checkpoint, *, deliver: bool = True) -> None:
         """Put a checkpoint on the disk. May be called from another thread; one at a time.

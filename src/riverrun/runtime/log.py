@@ -20,6 +20,9 @@ from riverrun.state.snapshot import frame_from_bytes, frame_to_bytes
 
 _HEAD = struct.Struct("<cI")
 
+#: Partitions of dead letters that are fed again begin so; no source names one like that.
+REFED = "dead letter "
+
 #: What a record's parts are written as; the first byte of the frame.
 _RECEIVED, _APPLIED, _TICKED, _ENDED = b"R", b"A", b"T", b"E"
 
@@ -162,3 +165,8 @@ def _chunks(noted: Sequence[Sequence[Any]], payload: memoryview) -> list[Chunk |
 def _head(kind: bytes, shape: Mapping[str, Any]) -> bytes:
     text = orjson.dumps(shape)
     return _HEAD.pack(kind, len(text)) + text
+
+
+def is_refed(partition: str) -> bool:
+    """Whether a partition is a dead letter that was fed again."""
+    return partition.startswith(REFED)

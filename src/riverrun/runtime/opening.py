@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -56,6 +56,7 @@ class OpenState:
     @staticmethod
     def open(state: State, world: World, settings: StoreSettings | None = None) -> OpenState:
         """Open or make the folder. Raises `StateError` when it is in use, damaged or not ours."""
+        settings = replace(settings or StoreSettings(), history_bytes=state.history_bytes)
         store = Store.open(state.path, world, settings=settings)
         try:
             return OpenState(state, store, past_of(store))

@@ -97,9 +97,12 @@ class Pump:
     Parameters
     ----------
     memory : where an earlier run stood.
+    reader : gives the chunks in place of the source.
     """
 
-    def __init__(self, read: Read, world: World, memory: PumpMemory | None = None) -> None:
+    def __init__(
+        self, read: Read, world: World, memory: PumpMemory | None = None, reader: Reader | None = None
+    ) -> None:
         self.read = read
         self.world = world
         self.format: Format | None = read.format
@@ -112,7 +115,7 @@ class Pump:
         self._nothing: pl.DataFrame | None = None
         if memory is not None:
             self._remember(memory)
-        self.reader: Reader = read.source.open(world, read.limits)
+        self.reader: Reader = reader if reader is not None else read.source.open(world, read.limits)
 
     def _remember(self, memory: PumpMemory) -> None:
         self.schema, self.format = memory.schema, memory.format

@@ -7,7 +7,7 @@ the first time. Results that come of it have the numbers that they had, so that 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -20,7 +20,7 @@ from riverrun.runtime.checkpoint import OUTPUT, RUN, SOURCE, STEP, RunMemory, So
 from riverrun.runtime.delivery import Parcel
 from riverrun.runtime.durable import Durable, Progress
 from riverrun.runtime.job import Job
-from riverrun.runtime.log import Applied, Ended, Received, Ticked, from_body
+from riverrun.runtime.log import Applied, Ended, Received, Ticked, from_body, is_refed
 from riverrun.runtime.pump import Arrival, Pump, PumpMemory
 from riverrun.runtime.queue import Origin
 from riverrun.state.snapshot import Decoder, FrameNumbers, frame_from_bytes
@@ -88,7 +88,15 @@ def pump_memory(past: Past | None, name: str, read: Read) -> PumpMemory | None:
             where=name,
             hint="begin with a new state folder, give the source another name=, or declare the old schema",
         )
-    return PumpMemory(memory.schema, past.formats.get(name), memory.partitions)
+    return PumpMemory(memory.schema, _settled(read.format, past.formats.get(name)), memory.partitions)
+
+
+def _settled(declared: Format | None, found: Format | None) -> Format | None:
+    """The format as it is declared now, with what it leaves open as it was found out then."""
+    if declared is None or type(declared) is not type(found) or not is_dataclass(declared):
+        return declared if declared is not None else found
+    left_open = [item.name for item in fields(declared) if getattr(declared, item.name) is None]
+    return replace(declared, **{name: getattr(found, name) for name in left_open})
 
 
 def _change(memory: SourceMemory, read: Read) -> str:
@@ -207,9 +215,14 @@ def replay(durable: Durable, past: Past) -> list[Left]:
                 pass
     for at, records in enumerate(waiting):
         chunks = [chunk for _, record in records for chunk in record.chunks]
-        left[at] = Left([job.pumps[at].reader.replay(chunk) for chunk in chunks], _last(records))
+        left[at] = Left(from_journal(job.pumps[at], chunks), _last(records))
         durable.progress[at].pending = [number for number, _ in records]
     return left
+
+
+def from_journal(pump: Pump, chunks: Sequence[Chunk | FrameChunk]) -> list[Chunk | FrameChunk]:
+    """Chunks from the journal, which the reader learns of, but for those that never came from it."""
+    return [chunk if is_refed(chunk.partition) else pump.reader.replay(chunk) for chunk in chunks]
 
 
 def _last(records: Sequence[tuple[int, Any]]) -> int | None:
@@ -221,7 +234,7 @@ def _apply(durable: Durable, at: int, record: Applied, waiting: list[tuple[int, 
     pump = job.pumps[at]
     chunks: list[Chunk | FrameChunk] = [pump.reader.replay(note) for note in record.notes]
     while record.upto is not None and waiting and waiting[0][0] <= record.upto:
-        chunks += [pump.reader.replay(chunk) for chunk in waiting.pop(0)[1].chunks]
+        chunks += from_journal(pump, waiting.pop(0)[1].chunks)
     arrivals = pump.decode(chunks)
     origin = origin_of(pump, arrivals, upto=record.upto)
     for arrival in arrivals:

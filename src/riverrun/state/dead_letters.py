@@ -27,6 +27,7 @@ DEAD_LETTERS = TableDescription(
         ("sha256", "TEXT"),
         ("form", "TEXT"),
         ("record", "BLOB"),
+        ("header", "BLOB"),
     ),
 )
 
@@ -45,6 +46,7 @@ class DeadLetterRow:
     sha256 : of the whole record, in hexadecimal.
     form : what `record` is, as in `riverrun.ports.Rejected`.
     record : the whole record, to be replayed; ``None`` when it is too long to keep.
+    header : the header that it stood under, where there was one.
     """
 
     id: int
@@ -59,6 +61,7 @@ class DeadLetterRow:
     sha256: str
     form: str
     record: bytes | None
+    header: bytes | None
 
     @property
     def stored_bytes(self) -> int:

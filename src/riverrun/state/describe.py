@@ -19,6 +19,9 @@ class State:
     path : the folder; it is made when it is not there. One run at a time.
     every : a checkpoint is written this often while something happens. A restart has to do again what came
         after the last one.
+    history_bytes : so much of what came is kept in the journal beyond what a restart needs, to run a changed
+        pipeline over it again (``riverrun run --from-journal``). Files, tables and other sources that can be
+        read again are not in it.
     drop : names of steps whose kept state may be thrown away, because the plan has them no more or has
         changed them. `riverrun inspect` lists the names.
 
@@ -28,6 +31,7 @@ class State:
 
     path: str
     every: Duration = "1s"
+    history_bytes: int = 0
     drop: tuple[str, ...] | list[str] = ()
 
     def __post_init__(self) -> None:
@@ -35,6 +39,9 @@ class State:
             raise ConfigError("the folder is missing", where="state=", hint='state="state/"')
         if self.every_us == 0:
             raise ConfigError("checkpoints need some time between them", where="state=", hint='every="1s"')
+
+        if self.history_bytes < 0:
+            raise ConfigError(f"history_bytes cannot be negative, got {self.history_bytes}", where="state=")
 
     @property
     def every_us(self) -> int:

@@ -107,14 +107,21 @@ class Journal:
 
     # Recovery
 
-    def recover(self, needed_from: int, safe_to: int) -> Findings:
-        """Find the needed frames. Raises `StateError` when one of them is damaged or missing."""
+    def recover(self, needed_from: int, safe_to: int, *, history: bool = False) -> Findings:
+        """Find the needed frames. Raises `StateError` when one of them is damaged or missing.
+
+        Parameters
+        ----------
+        history : whether all frames that are still there are needed.
+        """
         if self.files.status(self._path("")) is None:
             self.files.make_dirs(self._path(""), private=True)
             self.files.sync_folder(self.folder)
         names = [name for text in self.files.names(self._path("")) if (name := parse_name(text))]
         self._segments = sorted(names, key=lambda name: name.number)
         self._found_segments = [self._found(name) for name in self._segments]
+        if history and self._segments:
+            needed_from = min(needed_from, self._segments[0].first)
         known = Known(self.folder, self.store, needed_from, max(safe_to, self._mark.read()))
         found = scan(self._found_segments, known)
         self._places = found.places
@@ -176,11 +183,13 @@ class Journal:
         self._spares.prepare()
 
     def trim(self, needed_from: int) -> None:
-        """Forget segments all of whose frames are before `needed_from`."""
+        """Forget segments all of whose frames are before `needed_from`, but for what is kept as history."""
         with self._list_lock:
             kept = _still_needed(self._segments, needed_from)
-            gone = [name for name in self._segments if name not in kept]
-            self._segments = kept
+            history = self.settings.history_bytes // self.settings.segment_bytes
+            older = [name for name in self._segments if name not in kept]
+            gone = older[: max(0, len(older) - history)]
+            self._segments = [name for name in self._segments if name not in gone]
         for name in gone:
             self._spares.give(str(name))
 

@@ -51,8 +51,19 @@ class Store:
     """
 
     @staticmethod
-    def open(path: str, world: World, *, create: bool = True, settings: StoreSettings | None = None) -> Store:
+    def open(
+        path: str,
+        world: World,
+        *,
+        create: bool = True,
+        settings: StoreSettings | None = None,
+        history: bool = False,
+    ) -> Store:
         """Open a state folder, or make one.
+
+        Parameters
+        ----------
+        history : read all of the journal that is kept, not just what a start needs.
 
         Raises `StateError` when the folder cannot be used, belongs to a newer riverrun, is in use by another
         process, or is damaged so that something would be lost.
@@ -61,7 +72,7 @@ class Store:
         folder = take_folder(world.files, world.files.absolute(path), create=create)
         store = Store(world, folder, settings or StoreSettings())
         try:
-            store._recover(began_us)
+            store._recover(began_us, history=history)
         except BaseException:
             store._abandon()
             raise
@@ -234,7 +245,7 @@ class Store:
 
     # Inside
 
-    def _recover(self, began_us: int) -> None:
+    def _recover(self, began_us: int, *, history: bool) -> None:
         path, files = self._folder.path, self._files
         try:
             if self._folder.is_new:
@@ -244,7 +255,8 @@ class Store:
             progress = self._database.progress
             self.id = progress.store
             self._journal = Journal(files, path, self.id, self._world.random, self._settings)
-            found = self._journal.recover(progress.needed_from, max(progress.synced, progress.position))
+            safe_to = max(progress.synced, progress.position)
+            found = self._journal.recover(progress.needed_from, safe_to, history=history)
         except (OSError, sqlite3.Error) as error:
             raise unusable(path, error) from error
         self.recovery = RecoveryReport(

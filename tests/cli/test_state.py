@@ -1,0 +1,170 @@
+"""Runs with a state folder from the command line, and what can be done with the folder afterwards."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calling import Call
+
+PIPELINE = """
+import polars as pl
+import riverrun as rr
+
+rows = rr.read("file:in.csv", format=rr.Csv(header=True), time="ts",
+               schema={{"ts": rr.Timestamp("s"), "key": pl.String, "x": {kind}}}, on_bad="dead_letter")
+stats = rows.group_by("key").window(rr.tumbling("10s")).agg(n=rr.count(), sum=rr.sum("x"))
+pipeline = rr.Pipeline("shop", [stats.write("csv:out.csv")])
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{second},a,{second}\n" for second in range(25))
+    (tmp_path / "in.csv").write_text(f"key,ts,x\n{''.join(_turned(rows))}a,26,many\nb,27\n")
+    (tmp_path / "pipeline.py").write_text(PIPELINE.format(kind="pl.Int64"))
+    return tmp_path
+
+
+def _turned(rows: str) -> list[str]:
+    """The columns in another order than the schema's, as the header says."""
+    return [f"{key},{ts},{x}\n" for ts, key, x in (row.split(",") for row in rows.splitlines())]
+
+
+def test_a_run_with_state_is_inspected(folder: Path, call: Call) -> None:
+    assert call("run", "pipeline.py", "--state", "state").code == 0
+    told = call("inspect", "state").out
+    assert told.startswith("pipeline shop, kept 20")
+    assert "  file:in.csv: 27 received, 25 applied, 2 dead-lettered" in told
+    assert "  aggregate by key, tumbling 10s\n    25 rows in, 3 out, 0 late; state" in told
+    assert "dead letters: file:in.csv: csv 1, file:in.csv: schema 1" in told
+    found = json.loads(call("inspect", "state", "--json").out)
+    assert (found["pipeline"], found["sources"][0]["ended"]) == ("shop", True)
+
+
+def test_a_folder_that_is_none_is_not_made(folder: Path, call: Call) -> None:
+    done = call("inspect", "nowhere")
+    assert done.code == 2
+    assert "nowhere" in done.err
+    assert not Path("nowhere").exists()
+
+
+def test_dead_letters_are_listed(folder: Path, call: Call) -> None:
+    call("run", "pipeline.py", "--state", "state")
+    told = call("dead-letters", "list", "state").out
+    assert "schema: " in told
+    assert "    a,26,many\n" in told
+    assert told.endswith("2 kept (csv 1, schema 1)\n")
+    (line,) = call("dead-letters", "list", "state", "--reason", "csv", "--json").out.splitlines()
+    assert json.loads(line)["record"] == "b,27"
+
+
+def test_dead_letters_are_fed_again_after_a_fix(folder: Path, call: Call) -> None:
+    # The second row is no whole number, the third has no last field.
+    Path("in.csv").write_text("key,ts,x\na,1,1\na,2,2.5\nb,3\n")
+    call("run", "pipeline.py", "--state", "state")
+    assert "schema 1" in call("dead-letters", "list", "state").out
+    done = call("dead-letters", "replay", "state", "pipeline.py")
+    assert done.out == "2 fed again: 0 accepted, 2 refused again\n"
+    assert call("dead-letters", "list", "state").out.endswith("2 kept (csv 1, schema 1)\n")
+    # Mended: 2.5 stands for no value.
+    text = Path("pipeline.py").read_text()
+    mended = 'rr.Csv(header=True, null_values=("", "2.5"))'
+    Path("pipeline.py").write_text(text.replace("rr.Csv(header=True)", mended))
+    done = call("dead-letters", "replay", "state", "pipeline.py", "--reason", "schema")
+    assert done.out == "1 fed again: 1 accepted, 0 refused again\n"
+    assert call("dead-letters", "list", "state").out.endswith("1 kept (csv 1)\n")
+    # The file has ended, and all of its windows are closed: the row is late.
+    # What is fed again is received again: three rows, then two, then one.
+    assert "  file:in.csv: 6 received, 1 applied, 1 late, 4 dead-lettered" in call("inspect", "state").out
+
+
+def test_a_changed_schema_does_not_fit_the_state(folder: Path, call: Call) -> None:
+    call("run", "pipeline.py", "--state", "state")
+    Path("pipeline.py").write_text(PIPELINE.format(kind="pl.Float64"))
+    done = call("dead-letters", "replay", "state", "pipeline.py")
+    assert done.code == 2
+    assert "x was Int64" in done.err
+
+
+def test_a_savepoint_is_restored_elsewhere(folder: Path, call: Call) -> None:
+    call("run", "pipeline.py", "--state", "state")
+    assert "everything up to frame" in call("savepoint", "state", "saved").out
+    assert call("restore", "saved", "other").code == 0
+    mine, theirs = call("inspect", "state", "--json"), call("inspect", "other", "--json")
+    assert json.loads(mine.out)["sources"] == json.loads(theirs.out)["sources"]
+
+
+LISTENING = """
+import polars as pl
+import riverrun as rr
+
+rows = rr.read("tcp+listen://127.0.0.1:{port}", format=rr.Csv(header=False), time="ts", name="door",
+               schema={{"ts": rr.Timestamp("s"), "key": pl.String, "x": pl.Int64}})
+stats = rows.group_by("key").window(rr.tumbling("10s")).agg({aggregate})
+pipeline = rr.Pipeline("door", [stats.write("csv:{target}.csv")])
+state = rr.State("state", history_bytes=1 << 30)
+
+if __name__ == "__main__":
+    pipeline.run(state=state, until="30s", watcher=lambda h: h.sources[0].applied >= 30 and h.memory_bytes)
+"""
+
+
+def test_history_is_run_over_again_with_a_changed_pipeline(folder: Path, call: Call) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = LISTENING.format(port=port, aggregate="n=rr.count()", target="first")
+    Path("door.py").write_text(text)
+    with Path("said.txt").open("wb") as said:
+        child = subprocess.Popen([sys.executable, "door.py"], stderr=said)
+    rows = "".join(f"{second},a,{second}\n" for second in range(30)).encode()
+    try:
+        _send(port, rows)
+        _wait_for_rows(Path("first.csv"), 2)
+    finally:
+        child.terminate()
+        assert child.wait(20) == 0, Path("said.txt").read_text()
+    Path("changed.py").write_text(LISTENING.format(port=port, aggregate='top=rr.max("x")', target="second"))
+    done = call("run", "changed.py", "--from-journal", "state")
+    assert done.code == 0, done.err
+    tops = [line.split(",")[3] for line in Path("second.csv").read_text().splitlines()[1:]]
+    assert tops == ["9", "19", "29"]
+
+
+def _send(port: int, data: bytes) -> None:
+    for _ in range(200):
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=0.1) as door:
+                door.sendall(data)
+            return
+        except OSError:
+            _pause()
+    raise AssertionError("nobody listens")
+
+
+def _wait_for_rows(path: Path, rows: int) -> None:
+    for _ in range(200):
+        if path.exists() and len(path.read_text().splitlines()) > rows:
+            return
+        _pause()
+    raise AssertionError("no results came")
+
+
+def _pause() -> None:
+    threading.Event().wait(0.05)
+
+
+def test_what_is_not_in_the_journal_is_said(folder: Path, call: Call) -> None:
+    call("run", "pipeline.py", "--state", "state")
+    Path("changed.py").write_text(LISTENING.format(port=1, aggregate="n=rr.count()", target="none"))
+    done = call("run", "changed.py", "--from-journal", "state")
+    assert done.code == 2
+    assert "the journal holds nothing of the source 'door'" in done.err
