@@ -77,7 +77,7 @@ def told(state: Path, error: StateError) -> str:
     """A refusal names the file, the cause and a command."""
     names = re.escape(str(state)) + r"/(state\.db|journal/\S+)( at byte [\d,]+)?$"
     helps = (
-        f"riverrun savepoint restore SAVEPOINT {state}, or begin anew without it: mv {state} {state}.damaged"
+        f"riverrun restore SAVEPOINT {state}, or begin anew without it: mv {state} {state}.damaged"
     )
     newer = error.hint == "pip install --upgrade riverrun"
     good = newer or (re.search(names, error.where or "") and len(error.problem) > 10 and error.hint == helps)

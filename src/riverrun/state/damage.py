@@ -10,7 +10,7 @@ def damaged(folder: str, file: str, offset: int | None, cause: str) -> StateErro
 
     >>> print(damaged("state", "state.db", 100, "row 3 of blobs has another checksum"))
     state/state.db at byte 100: row 3 of blobs has another checksum
-      try: riverrun savepoint restore SAVEPOINT state, or begin anew without it: mv state state.damaged
+      try: riverrun restore SAVEPOINT state, or begin anew without it: mv state state.damaged
     """
     place = f"{folder}/{file}" if offset is None else f"{folder}/{file} at byte {offset:,}"
     return StateError(cause, where=place, hint=repair(folder))
@@ -19,5 +19,5 @@ def damaged(folder: str, file: str, offset: int | None, cause: str) -> StateErro
 def repair(folder: str) -> str:
     """The commands that help when a folder is damaged."""
     return (
-        f"riverrun savepoint restore SAVEPOINT {folder}, or begin anew without it: mv {folder} {folder}.damaged"
+        f"riverrun restore SAVEPOINT {folder}, or begin anew without it: mv {folder} {folder}.damaged"
     )
