@@ -76,9 +76,7 @@ def outcome(state: Path, frames: int, position: int) -> str:
 def told(state: Path, error: StateError) -> str:
     """A refusal names the file, the cause and a command."""
     names = re.escape(str(state)) + r"/(state\.db|journal/\S+)( at byte [\d,]+)?$"
-    helps = (
-        f"riverrun restore SAVEPOINT {state}, or begin anew without it: mv {state} {state}.damaged"
-    )
+    helps = f"riverrun restore SAVEPOINT {state}, or begin anew without it: mv {state} {state}.damaged"
     newer = error.hint == "pip install --upgrade riverrun"
     good = newer or (re.search(names, error.where or "") and len(error.problem) > 10 and error.hint == helps)
     return "refused" if good else f"badly told: {error}"

@@ -18,6 +18,4 @@ def damaged(folder: str, file: str, offset: int | None, cause: str) -> StateErro
 
 def repair(folder: str) -> str:
     """The commands that help when a folder is damaged."""
-    return (
-        f"riverrun restore SAVEPOINT {folder}, or begin anew without it: mv {folder} {folder}.damaged"
-    )
+    return f"riverrun restore SAVEPOINT {folder}, or begin anew without it: mv {folder} {folder}.damaged"

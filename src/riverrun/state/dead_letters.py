@@ -61,7 +61,7 @@ class DeadLetterRow:
     sha256: str
     form: str
     record: bytes | None
-    header: bytes | None
+    header: bytes | None = None
 
     @property
     def stored_bytes(self) -> int:
