@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
             riverrun dead-letters replay state/ pipeline.py --reason schema
             """,
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="list or replay")
     shown = actions.add_parser("list", help="show them, newest first")
     _common(shown)
     shown.add_argument("--limit", type=int, default=20, metavar="N", help="so many at most (default 20)")
