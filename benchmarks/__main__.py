@@ -15,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
+import riverrun as rr
 from benchmarks import durable, latency, scale, startup, state, throughput
 
 Measurement = Callable[[], Mapping[str, float]]
@@ -24,6 +25,14 @@ MEASUREMENTS: Mapping[str, tuple[str, Measurement]] = {
     "json": ("JSON lines, the same job", lambda: throughput.measure("json", 4_000_000)),
     "keys": ("CSV, 1,000,000 keys", lambda: throughput.measure("csv", 6_000_000, 1_000_000, 3, 1_000)),
     "durable": ("CSV, 100 keys, state kept", lambda: durable.measure(12_000_000)),
+    "quantiles": (
+        "CSV, a quantile beside the five moments",
+        lambda: throughput.measure_with({"p99": rr.quantile("price", 0.99)}, 4_000_000),
+    ),
+    "distinct": (
+        "CSV, a distinct count beside the five moments",
+        lambda: throughput.measure_with({"different": rr.n_unique("price")}, 4_000_000),
+    ),
     "latency": ("latency at 100,000 rows/s", lambda: latency.measure(100_000, 10)),
     "latency_10k": ("latency at 10,000 rows/s", lambda: latency.measure(10_000, 10)),
     "scale": ("ten times the rows", scale.measure),

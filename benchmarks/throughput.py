@@ -6,7 +6,7 @@ import io
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -84,7 +84,9 @@ def one_shot_json(data: bytes, *, streaming: bool) -> pl.DataFrame:
     )
 
 
-def pipeline(port: int, kind: str, max_keys: int = 2_000_000) -> rr.Stream:
+def pipeline(
+    port: int, kind: str, max_keys: int = 2_000_000, more: Mapping[str, rr.Aggregate] | None = None
+) -> rr.Stream:
     trades = rr.read(
         f"tcp://127.0.0.1:{port}",
         format=rr.Csv(header=False) if kind == "csv" else "json",
@@ -102,8 +104,26 @@ def pipeline(port: int, kind: str, max_keys: int = 2_000_000) -> rr.Stream:
             var=rr.var("price"),
             cov=rr.cov("price", "size"),
             r=rr.corr("price", "size"),
+            **(more or {}),
         )
     )
+
+
+def measure_with(more: Mapping[str, rr.Aggregate], count: int, rounds: int = 3) -> dict[str, float]:
+    """The CSV job with further aggregates beside the same without them, interleaved."""
+    data = as_csv(rows(count, 100, 100))
+    with_more: list[Run] = []
+    without: list[Run] = []
+    for _ in range(rounds):
+        for runs, added in ((without, None), (with_more, more)):
+            with sender([data]) as port:
+                runs.append(timed(Collected(pipeline(port, "csv", more=added))))
+    both = list(zip(without, with_more, strict=True))
+    return {
+        "rows": count,
+        "wall_ratio": statistics.median(base.wall_s / own.wall_s for base, own in both),
+        "cpu_ratio": statistics.median(base.cpu_s / own.cpu_s for base, own in both),
+    }
 
 
 def measure(
