@@ -65,6 +65,7 @@ class IntakeMemory:
     ----------
     counts : what became of rows, by the names of `Counts`.
     numbers : the places of partitions among each other.
+    counters : what the decoders counted.
     """
 
     counts: Mapping[str, int]
@@ -72,6 +73,7 @@ class IntakeMemory:
     watermark_us: int
     tracked: Mapping[str, TrackedPartition]
     numbers: Mapping[str, int]
+    counters: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -110,10 +112,6 @@ class Intake:
         """The rows exist from here on; until `settle` they are in flight."""
         self.counts.received += arrival.records
         self.counts.in_flight += arrival.records
-        self.counts.blank += arrival.blank
-        self.counts.bytes += arrival.bytes
-        for name, number in arrival.counters.items():
-            self.counters[name] = self.counters.get(name, 0) + number
         self.tracker.heard(arrival.partition, arrival.received_us)
 
     def expect(self, arrivals: Sequence[Arrival]) -> None:
@@ -141,6 +139,10 @@ class Intake:
 
     def settle(self, arrival: Arrival, applied: int, dropped: Dropped, dead_lettered: int) -> None:
         """What has become of the rows of an arrival."""
+        self.counts.blank += arrival.blank
+        self.counts.bytes += arrival.bytes
+        for name, number in arrival.counters.items():
+            self.counters[name] = self.counters.get(name, 0) + number
         self.counts.in_flight -= arrival.records
         self.counts.applied += applied - dropped.late - dropped.duplicate
         self.counts.late += dropped.late
@@ -153,7 +155,14 @@ class Intake:
         counts["received"] -= counts.pop("in_flight")
         partitions = self.tracker.partitions.items()
         tracked = {name: TrackedPartition(p.newest_us, p.seen_us, p.rows) for name, p in partitions}
-        return IntakeMemory(counts, self.newest_us, self.tracker.watermark_us, tracked, dict(self._numbers))
+        return IntakeMemory(
+            counts=counts,
+            newest_us=self.newest_us,
+            watermark_us=self.tracker.watermark_us,
+            tracked=tracked,
+            numbers=dict(self._numbers),
+            counters=dict(self.counters),
+        )
 
     def restore(self, memory: IntakeMemory) -> None:
         """Go on from there."""
@@ -164,6 +173,7 @@ class Intake:
             name: Partition(p.newest_us, p.seen_us, p.rows, p.seen_us) for name, p in memory.tracked.items()
         }
         self._numbers = dict(memory.numbers)
+        self.counters = dict(memory.counters)
 
     def end(self) -> int:
         """The input is over: the watermark is after every instant."""
