@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +103,59 @@ def test_a_late_row_is_put_out_with_the_window_that_it_missed():
     late = transcript.late.select("row", pl.col("window_start", "window_end").to_physical() // 1_000_000)
     assert late.rows() == [(1, 10, 20)]
     assert transcript.counts.late == 1
+
+
+VALUES = st.one_of(
+    st.none(), st.floats(-1e6, 1e6), st.sampled_from([1e9, 1e9 + 1, math.nan, math.inf, -math.inf])
+)
+NUMBERS = st.lists(
+    st.builds(Event, t=st.integers(-30, 60), key=st.sampled_from(["a", "b", None]), x=VALUES), max_size=90
+)
+EXACT = {
+    "n": rr.count(),
+    "nx": rr.count("x"),
+    "nulls": rr.null_count("x"),
+    "low": rr.min("x"),
+    "high": rr.max("x"),
+    "low_key": rr.min("key"),
+    "first": rr.first("x"),
+    "last": rr.last("x"),
+    "total": rr.sum("row"),
+}
+CLOSE = {
+    "s": rr.sum("x"),
+    "m": rr.mean("x"),
+    "v": rr.var("x"),
+    "c": rr.cov("x", "row"),
+    "w": rr.weighted_mean("x", "row"),
+    "skew": rr.skew("x"),
+    "kurtosis": rr.kurtosis("x"),
+}
+
+
+@examples(100)
+@given(NUMBERS, PERIODS, CUTS, st.booleans())
+def test_merging_row_by_row_gives_what_grouping_gives(events, period, cuts, keyed):
+    """An aggregate that has to be grouped makes all of them go that way."""
+    grouped = feed(2).group_by(*(["key"] if keyed else []))
+    windowed = grouped.running() if period is None else grouped.rolling(seconds(period))
+    paired = played(windowed.agg(**EXACT, **CLOSE), events, cuts).results
+    by_groups = played(windowed.agg(**EXACT, **CLOSE, rows=rr.collect("row")), events, cuts).results
+    assert paired.select(pl.exclude(*CLOSE)).equals(by_groups.select(pl.exclude(*CLOSE, "rows")))
+    scale = max((abs(e.x) for e in events if e.x is not None and math.isfinite(e.x)), default=0.0) + 100
+    for name, tolerance in {
+        "s": 1e-12 * scale * 100,
+        "m": 1e-12 * scale,
+        "v": 1e-12 * scale**2,
+        "c": 1e-10 * scale,
+        "w": 1e-12 * scale,
+    }.items():
+        for a, b, several in zip(paired[name], by_groups[name], paired["nx"] > 1, strict=True):
+            # Polars calls the variance of a single NaN 0.
+            assert close(a, b, tolerance) or (math.isnan(a) and not several), (name, a, b)
+
+
+def close(a, b, tolerance):
+    if a is None or b is None or not math.isfinite(a):
+        return a == b or (a is not None and b is not None and math.isnan(a) and math.isnan(b))
+    return abs(a - b) <= tolerance

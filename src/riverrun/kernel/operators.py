@@ -17,6 +17,7 @@ from riverrun.kernel.interval_join import IntervalPairs
 from riverrun.kernel.join_rows import Side
 from riverrun.kernel.lookup import TableLookup
 from riverrun.kernel.operator import JoinOperator, Operator
+from riverrun.kernel.paired_trailing import PairedTrailing
 from riverrun.kernel.sessions import SessionWindows
 from riverrun.kernel.trailing import TrailingWindows
 from riverrun.kernel.union import UnionRows
@@ -28,6 +29,7 @@ from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
 from riverrun.plan.union import Union
 from riverrun.plan.window_aggregate import WindowAggregate
+from riverrun.stats.paired import can_be_paired
 from riverrun.stats.program import Program
 from riverrun.windows.describe import Counting, Fixed, Session, Trailing
 
@@ -84,6 +86,8 @@ def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
             max_keys=opening.max_keys,
         )
     if isinstance(node.window, Trailing):
+        if can_be_paired(program):
+            return PairedTrailing(node.window, frame, program)
         return TrailingWindows(node.window, frame, program)
     if isinstance(node.window, Counting):
         return CountingWindows(node.window, frame, program)

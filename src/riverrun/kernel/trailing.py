@@ -11,13 +11,13 @@ that can be merged. A running aggregate has a single block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
-from riverrun.kernel.in_order import KEY, NONE_WAITING, Waiting, in_time, numbered
-from riverrun.kernel.operator import NOTHING, Output
+from riverrun.kernel.each_row import PIECE_ROWS, EachRow, EachRowState, changes
+from riverrun.kernel.in_order import KEY, numbered
 from riverrun.kernel.prefix import SLOT, STRETCH, in_slots, merged_in, placed, scan, stretch_length
 from riverrun.kernel.runs import within
 from riverrun.kernel.window_frame import WindowFrame
@@ -34,51 +34,39 @@ NUMBER = f"{PARTIAL_PREFIX}number"
 BEGINS = f"{PARTIAL_PREFIX}begins"
 FROM = f"{PARTIAL_PREFIX}from"
 
-#: So many rows are worked through at once; fewer where partials are tables, which a scan makes longer.
-PIECE_ROWS, PIECE_ROWS_LONG = 131_072, 1_024
+#: Fewer rows at once where partials are tables, which a scan makes longer.
+PIECE_ROWS_LONG = 1_024
 
 #: Each row is a group of its own at first, and its value the best reference.
 OWN_REFERENCES = References({}, by_group=True)
 
 
 @dataclass(frozen=True, slots=True)
-class TrailingState:
+class TrailingState(EachRowState):
     """What is remembered.
 
     Parameters
     ----------
-    waiting : rows that the watermark has not passed.
     block : the number of the block of the last rows that were put out.
     entries : partials by keys and instant of that block, in the order of time.
     upto : all of that block merged, by keys.
     before : of the block before, by keys and instant: the merge from that instant to the end of the block.
     """
 
-    waiting: Waiting = NONE_WAITING
     block: int = BEFORE_TIME
     entries: tuple[Partials, ...] = ()
     upto: Partials | None = None
     before: Partials | None = None
-    watermark_us: int = BEFORE_TIME
 
 
-class TrailingWindows:
-    """The operator for rolling and running aggregates.
-
-    Parameters
-    ----------
-    frame : how keys, event time and result columns are made.
-    """
+class TrailingWindows(EachRow[TrailingState]):
+    """The operator for rolling and running aggregates."""
 
     def __init__(self, window: Trailing, frame: WindowFrame, program: Program) -> None:
-        self.period_us = window.period_us
-        self.frame = frame
-        self.program = program
+        super().__init__(window, frame, program, PIECE_ROWS_LONG if program.long else PIECE_ROWS)
         #: Without keys there is a single one, so that tables are never joined on nothing.
         self._by_key = list(frame.keys) or [KEY]
         self._by = [*self._by_key, EVENT_TIME]
-        self._end = pl.col(WINDOW)
-        self._start = pl.lit(None, pl.Int64) if self.period_us is None else self._end - self.period_us
 
     def empty(self) -> TrailingState:
         return TrailingState()
@@ -86,39 +74,6 @@ class TrailingWindows:
     def rows(self, state: TrailingState) -> int:
         kept = [*state.entries, *(part for part in (state.upto, state.before) if part is not None)]
         return state.waiting.rows + sum(part.rows for part in kept)
-
-    def next_close_us(self, state: TrailingState) -> int | None:
-        first_us = state.waiting.first_us
-        return None if first_us is None else max(first_us + 1, state.watermark_us)
-
-    def step(self, state: TrailingState, frame: pl.DataFrame) -> tuple[TrailingState, Output]:
-        rows, out = in_time(self.frame, self.frame.ready(frame), state.watermark_us, self.period_us or 0)
-        return replace(state, waiting=state.waiting.added(rows)), out
-
-    def early(self, state: TrailingState) -> tuple[TrailingState, Output]:
-        return state, NOTHING
-
-    def advance(self, state: TrailingState, watermark_us: int) -> tuple[TrailingState, Output]:
-        upto_us = max(state.watermark_us, watermark_us)
-        rows, waiting = state.waiting.passed(upto_us)
-        state = replace(state, waiting=waiting, watermark_us=upto_us)
-        if rows is None:
-            return state, NOTHING
-        frames = []
-        for piece in self._pieces(rows):
-            state, frame = self._put_out(state, piece)
-            frames.append(frame)
-        return state, Output(frames=tuple(frames))
-
-    def _pieces(self, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """Some rows at a time; those of one instant stay together."""
-        size = PIECE_ROWS_LONG if self.program.long else PIECE_ROWS
-        begin = 0
-        while begin < rows.height:
-            last = rows[EVENT_TIME][min(begin + size, rows.height) - 1]
-            end = int(rows[EVENT_TIME].search_sorted(last, side="right"))
-            yield rows[begin:end]
-            begin = end
 
     def _put_out(self, state: TrailingState, piece: pl.DataFrame) -> tuple[TrailingState, pl.DataFrame]:
         rows, keys, length = self._placed(piece)
@@ -142,9 +97,9 @@ class TrailingWindows:
         rows, keys = numbered(piece.with_row_index(PLACE), self.frame.keys)
         rows = rows.with_columns(self._block(pl.col(EVENT_TIME)).alias(BLOCK))
         rows = rows.sort(KEY, EVENT_TIME, maintain_order=True)
-        begins = _changes(KEY) | _changes(BLOCK)
+        begins = changes(KEY) | changes(BLOCK)
         each = pl.int_range(pl.len(), dtype=pl.Int64)
-        entry = each if self.period_us is None else (begins | _changes(EVENT_TIME)).cum_sum()
+        entry = each if self.period_us is None else (begins | changes(EVENT_TIME)).cum_sum()
         rows = rows.with_columns(
             begins.cum_sum().cast(pl.Int64).alias(STRETCH), entry.cast(pl.Int64).alias(ENTRY)
         )
@@ -179,7 +134,7 @@ class TrailingWindows:
     def _to_block_ends(self, entries: Partials) -> Partials:
         rows, _ = numbered(entries.wide.select(self._by), self.frame.keys)
         rows = rows.with_columns(self._block(pl.col(EVENT_TIME)).alias(BLOCK)).sort(KEY, EVENT_TIME)
-        rows = rows.with_columns((_changes(KEY) | _changes(BLOCK)).cum_sum().cast(pl.Int64).alias(STRETCH))
+        rows = rows.with_columns((changes(KEY) | changes(BLOCK)).cum_sum().cast(pl.Int64).alias(STRETCH))
         left = (pl.len() - 1 - pl.int_range(pl.len(), dtype=pl.Int64)).over(STRETCH)
         longest = rows.select(left.max()).item()
         length = stretch_length(longest + 1)
@@ -236,16 +191,6 @@ class TrailingWindows:
 
     def _without(self, frame: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
         return frame.join(keys, on=self._by_key, how="anti", nulls_equal=True, maintain_order="left")
-
-    def _results(self, piece: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
-        """Keys, event time, the other columns of the row, aggregates: what users see."""
-        own = [*self.frame.keys, self.frame.time, *self.frame.columns]
-        return piece.select(list(dict.fromkeys(own))).hstack(values.select(list(self.program.aggregates)))
-
-
-def _changes(column: str) -> pl.Expr:
-    """Where a column differs from the row before; true for the first row."""
-    return (pl.col(column) != pl.col(column).shift(1)).fill_null(value=True)
 
 
 def _by(entries: Partials, at: pl.DataFrame, columns: Sequence[str]) -> Partials:

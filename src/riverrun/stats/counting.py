@@ -8,7 +8,8 @@ import polars as pl
 
 from riverrun.clock import Duration, format_duration, parse_duration
 from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of
-from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, WideOfOne, WidePartial
+from riverrun.stats.pairs import added
+from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side, WideOfOne, WidePartial
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,14 @@ class RowCount(WidePartial):
         del common
         return {"n": self.col("n").sum()}
 
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        del rows
+        return {"n": pl.lit(1, pl.Int64)}
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        name = self.column("n")
+        return {"n": added(earlier(name), later(name))}
+
 
 @dataclass(frozen=True, slots=True)
 class ValueCount(WideOfOne):
@@ -38,6 +47,13 @@ class ValueCount(WideOfOne):
         del common
         return {"n": self.col("n").sum()}
 
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        return {"n": rows.expr(self.x).is_not_null().cast(pl.Int64)}
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        name = self.column("n")
+        return {"n": added(earlier(name), later(name))}
+
 
 @dataclass(frozen=True, slots=True)
 class NullTally(WideOfOne):
@@ -50,6 +66,13 @@ class NullTally(WideOfOne):
         del common
         return {"n": self.col("n").sum()}
 
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        return {"n": rows.expr(self.x).is_null().cast(pl.Int64)}
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        name = self.column("n")
+        return {"n": added(earlier(name), later(name))}
+
 
 @dataclass(frozen=True, slots=True)
 class Total(WideOfOne):
@@ -61,6 +84,13 @@ class Total(WideOfOne):
     def gather(self, common: bool) -> dict[str, pl.Expr]:
         del common
         return {"sum": self.col("sum").sum()}
+
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        return {"sum": rows.expr(self.x).fill_null(0)}
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        name = self.column("sum")
+        return {"sum": added(earlier(name), later(name))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +114,13 @@ class WeightedTotals(WidePartial):
     def gather(self, common: bool) -> dict[str, pl.Expr]:
         del common
         return {"w": self.col("w").sum(), "wx": self.col("wx").sum()}
+
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        x, w = rows.expr(self.x), rows.expr(self.weight)
+        return {"w": pl.when(x.is_not_null()).then(w).fill_null(0), "wx": (x * w).fill_null(0)}
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        return {part: added(earlier(self.column(part)), later(self.column(part))) for part in ("w", "wx")}
 
 
 @dataclass(frozen=True, slots=True)

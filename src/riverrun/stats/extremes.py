@@ -8,7 +8,7 @@ from typing import Literal
 import polars as pl
 
 from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
-from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, WideOfOne
+from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side, WideOfOne
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,18 @@ class Extreme(WideOfOne):
     def gather(self, common: bool) -> dict[str, pl.Expr]:
         del common
         return {"value": self._pick(self.col("value"))}
+
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        return {"value": rows.expr(self.x)}
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        name = self.column("value")
+        a, b = earlier(name), later(name)
+        # Polars holds NaN for the largest number.
+        first = a <= b if self.side == "min" else a >= b
+        if self.side == "min":
+            first = (first & ~later.is_nan(name)) | earlier.is_nan(name)
+        return {"value": pl.when(first.fill_null(b.is_null())).then(a).otherwise(b)}
 
 
 def _extreme(x: Input, side: Literal["min", "max"]) -> Extreme:

@@ -18,7 +18,18 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of
-from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Spread, WideOfOne, WidePartial
+from riverrun.stats.pairs import Between, added, alone
+from riverrun.stats.partials import (
+    ColumnLike,
+    Input,
+    Nan,
+    Partial,
+    Rows,
+    Side,
+    Spread,
+    WideOfOne,
+    WidePartial,
+)
 
 #: What is left of a difference after total cancellation, relative to what was subtracted.
 ROUNDING_NOISE = 1e-14
@@ -87,6 +98,15 @@ class Moments(WideOfOne):
     def finish(self) -> dict[str, pl.Expr]:
         e = ratio(self.col("ne"), self.col("n"))
         return {"mean": e, "m2": central_sum(self.col("total"), self.col("ne"), e)}
+
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        return {"n": rows.expr(self.x).is_not_null().cast(pl.Float64), **alone(rows.expr(self.x))}
+
+    def between(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        return Between(self.column, earlier, later).columns()
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        return Between(self.column, earlier, later).moments()
 
     def references(self) -> tuple[str, ...]:
         return (self.column("ref"),)
@@ -167,6 +187,21 @@ class CoMoments(WidePartial):
             "ym2": central_sum(self.col("ytotal"), self.col("ny"), dy),
             "c": self.col("ctotal") - self.col("nx") * dy,
         }
+
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        x, y = rows.expr(self.x), rows.expr(self.y)
+        both = x.is_not_null() & y.is_not_null()
+        x, y = pl.when(both).then(x), pl.when(both).then(y)
+        moments = {f"{v}{part}": expr for v, e in (("x", x), ("y", y)) for part, expr in alone(e).items()}
+        return {"n": both.cast(pl.Float64), **moments, "c": 0.0 * x + 0.0 * y}
+
+    def between(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        return Between(self.column, earlier, later, ("x", "y")).columns()
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        between = Between(self.column, earlier, later, ("x", "y"))
+        c = added(between.a("c"), between.b("c")) + between.product("x", "y")
+        return {**between.moments(), "c": c}
 
     def references(self) -> tuple[str, ...]:
         return (self.column("xref"), self.column("yref"))

@@ -21,6 +21,7 @@ from riverrun.stats.partials import (
     Nan,
     Partial,
     Rows,
+    Side,
     WideOfOne,
     WidePartial,
 )
@@ -55,6 +56,18 @@ class EdgeValue(WideOfOne):
         return {
             "value": self._take(value.filter(there).sort_by(in_order, maintain_order=True)),
             "time": self._take(in_order.sort_by(in_order, maintain_order=True)),
+        }
+
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        x = rows.expr(self.x)
+        return {"value": x, "time": pl.when(x.is_not_null()).then(pl.col(EVENT_TIME))}
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        a, b = (side(self.column("time")) for side in (earlier, later))
+        wins = (a <= b if self.edge == "first" else a > b).fill_null(b.is_null())
+        return {
+            part: pl.when(wins).then(earlier(self.column(part))).otherwise(later(self.column(part)))
+            for part in ("value", "time")
         }
 
 

@@ -107,6 +107,20 @@ class Spread(NamedTuple):
     trusted: float = TRUSTED_RATIO
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two partials that are merged in one row."""
+
+    columns: Mapping[str, str]
+    schema: Mapping[str, pl.DataType]
+
+    def __call__(self, column: str) -> pl.Expr:
+        return pl.col(self.columns[column])
+
+    def is_nan(self, column: str) -> pl.Expr:
+        return self(column).is_nan() if self.schema[column].is_float() else pl.lit(value=False)
+
+
 class WidePartial:
     """Some columns in the one row that a group has.
 
@@ -165,6 +179,25 @@ class WidePartial:
         raise AssertionError("a partial says how it is merged")
 
     def finish(self) -> dict[str, pl.Expr]:
+        return {}
+
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        """The parts of every row as a group of its own, row by row; empty: only `of_rows` can make them."""
+        del rows
+        return {}
+
+    def between(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        """Columns that several expressions of `pair` read, so that they are computed once."""
+        del earlier, later
+        return {}
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        """The parts of two partials that stand in one row, merged; all parts of a side that is absent are null.
+
+        Empty: only `gather` can merge them. What is merged in this way needs no group_by, so that windows of
+        every row (`riverrun.kernel.paired_scan`) are quick.
+        """
+        del earlier, later
         return {}
 
     def references(self) -> tuple[str, ...]:

@@ -147,6 +147,8 @@ class Program:
         self.needs_time = any(p.reads_time for p in self.wide) or bool(self.long)
         self._spreads = [spread for p in self.wide for spread in p.spreads()]
         empty = pl.DataFrame(schema=dict(schema))
+        #: No rows, in the types of those that it will read.
+        self.empty = empty
         self.dtypes = {
             item: input_dtype(item, empty, where="agg")
             for item in dict.fromkeys([*self.inputs, *(i for a in aggregates.values() for i in a.inputs)])
@@ -154,7 +156,7 @@ class Program:
         #: The columns of the rows that the aggregates read.
         self.roots = tuple(dict.fromkeys(name for item in self.inputs for name in item.expr.meta.root_names()))
         self._columns = {item: self._column_of(item) for item in self.inputs}
-        self._computed = [
+        self.computed = [
             item.typed(self.dtypes[item]).alias(name)
             for item, name in self._columns.items()
             if name.startswith(PARTIAL_PREFIX)
@@ -164,6 +166,10 @@ class Program:
         self._made: tuple[pl.Expr, pl.Expr, list[pl.Expr]] | None = None
         self._merges: dict[bool, _MergeExpressions] = {}
         self._recipes: dict[tuple[frozenset[Input], bool], _Recipe] = {}
+
+    def where_read(self) -> Rows:
+        """Where each input stands, once `computed` has been added to the rows."""
+        return Rows(self._columns, self._reference_columns, frozenset())
 
     def _column_of(self, item: Input) -> str:
         """Where an input stands: a column that can be read as it is needs no copy."""
@@ -179,7 +185,7 @@ class Program:
 
         `frame` holds the columns `by`, `EVENT_TIME` where `needs_time`, and what the aggregates read.
         """
-        ready = frame.with_columns(self._computed) if self._computed else frame
+        ready = frame.with_columns(self.computed) if self.computed else frame
         if self.by_time and not ready[EVENT_TIME].is_sorted():
             ready = ready.with_row_index(ARRIVAL).sort(EVENT_TIME, maintain_order=True)
         complete = frozenset(item for item, name in self._columns.items() if not ready[name].null_count())

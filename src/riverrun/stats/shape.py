@@ -7,13 +7,15 @@ lose more digits than d², a merge about a common reference is trusted less than
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
 
 from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
 from riverrun.stats.moments import central_sum, centre, ratio
-from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Spread, WideOfOne
+from riverrun.stats.pairs import Between, added, alone
+from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side, Spread, WideOfOne
 
 #: A common reference may lie this many variances off, squared: d⁴ then takes less than two digits.
 TRUSTED_RATIO = 1.0
@@ -79,11 +81,36 @@ class HigherMoments(WideOfOne):
             "m4": pl.when(spread).then(m4).otherwise(0.0),
         }
 
+    def each(self, rows: Rows) -> dict[str, pl.Expr]:
+        x = rows.expr(self.x)
+        parts = alone(x)
+        return {"n": x.is_not_null().cast(pl.Float64), **parts, "m3": parts["m2"], "m4": parts["m2"]}
+
+    def between(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        return Between(self.column, earlier, later).columns()
+
+    def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
+        between = Between(self.column, earlier, later)
+        d, share = between.at("distance"), between.at("share")
+        # Where the merged mean lies, seen from the mean of each side.
+        sides = ((between.a, d * share), (between.b, d * (share - 1.0)))
+        thirds, fourths = ([of(side, moved) for side, moved in sides] for of in (_third, _fourth))
+        return {**between.moments(), "m3": added(*thirds), "m4": added(*fourths)}
+
     def references(self) -> tuple[str, ...]:
         return (self.column("ref"),)
 
     def spreads(self) -> tuple[Spread, ...]:
         return (Spread(self.column("n"), self.column("mean"), self.column("m2"), TRUSTED_RATIO),)
+
+
+def _third(part: Callable[[str], pl.Expr], d: pl.Expr) -> pl.Expr:
+    """Σ(x − c)³ about a centre c at a distance d above the mean."""
+    return part("m3") - 3 * d * part("m2") - part("n") * d * d * d
+
+
+def _fourth(part: Callable[[str], pl.Expr], d: pl.Expr) -> pl.Expr:
+    return part("m4") - 4 * d * part("m3") + 6 * d * d * part("m2") + part("n") * (d * d) * (d * d)
 
 
 def _higher(x: Input) -> HigherMoments:
