@@ -30,11 +30,16 @@ class Limits:
         one line takes so long; ``None``: never.
     max_keys : distinct keys of one window operator; the rest is folded into ``"__other__"``.
     future : how far ahead of the clock an event time of a live source may be.
-    budget_bytes : bytes that may be on the way from all sources to the state: reading pauses at 80 % of it,
-        and goes on at 50 %. The sources of a run share one budget, the smallest that any of them has.
-    overload : when the engine does not keep up: ``block`` stops reading, so that senders wait; ``drop_newest``
-        and ``drop_oldest`` shed whole blocks of rows; ``sample`` keeps one block in so many. What is shed is
-        counted. With a state folder only ``block`` will do.
+    budget_bytes : bytes that may be on the way from all sources to the state, unfinished lines included: at
+        80 % of it nothing more is read, so that senders wait, until no more than 50 % is left. When nothing but
+        unfinished lines is left, connections that hold them are closed, the newest first. The sources of a run
+        share one budget, the smallest that any of them has.
+    overload : what happens to rows when the engine does not keep up, that is when two blocks of the source
+        (of up to 4 MiB) wait for it, or the budget is used up. ``block``: nothing more is read, so that senders
+        wait. ``drop_newest``: the block that has just come is left out. ``drop_oldest``: it takes the place of
+        the one that has waited longest. ``sample``: one block in so many is kept, of which there are twice as
+        many whenever even that one finds no room. Rows that are left out are counted as ``shed``, and not
+        looked at: also those that would have become dead letters. With a state folder only ``block`` will do.
 
     Raises `ConfigError` for an unknown policy.
 

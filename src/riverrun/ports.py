@@ -158,6 +158,24 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
+class HoldingReader(Reader, Protocol):
+    """A reader with many senders, whose unfinished lines take memory until they end, which may be never."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of lines that have not ended: they stay in memory whatever the engine does."""
+        ...
+
+    def pause(self) -> None:
+        """Nobody is asked for more until the next `poll`; the time till then counts against nobody."""
+        ...
+
+    def relieve(self) -> Sequence[Chunk]:
+        """Memory is short, and all of it is in such lines: give one of them up, as `poll` would do it."""
+        ...
+
+
 class AcknowledgingReader(Reader, Protocol):
     """A reader whose senders are told what is safe."""
 

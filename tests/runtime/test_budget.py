@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,10 +36,13 @@ def test_it_agrees_with_a_list_of_what_is_there(events):
             held[what] = size
             budget.hold(what, size)
         used = sum(charged) + sum(held.values())
-        paused = used > 800 or (paused and used > 500)
+        paused = used > 800 or (paused and sum(charged) > 0 and used > 500)
         assert budget.used_bytes == used
         assert budget.paused == paused
-        assert budget.stuck == (paused and sum(charged) == 0)
+        most = max(held.values(), default=0)
+        for source in range(3):
+            gives_up = paused and not sum(charged) and held.get(source) == most
+            assert budget.stuck(source) == gives_up
 
 
 def test_a_reader_that_asks_first_overshoots_by_one_read_at_most():
@@ -50,3 +55,29 @@ def test_a_reader_that_asks_first_overshoots_by_one_read_at_most():
     assert budget.paused
     budget.release(1)
     assert not budget.paused
+
+
+def test_one_answer_to_a_source_that_was_not_paused_stays_within_the_limit():
+    budget = Budget(LIMIT)
+    budget.charge(800)
+    assert not budget.paused
+    assert 800 + budget.portion(1 << 20) <= LIMIT
+    assert (Budget(1).portion(64), Budget(1 << 30).portion(64)) == (1, 64)
+
+
+def test_waiting_ends_when_others_have_made_room():
+    budget = Budget(LIMIT)
+    budget.charge(900)
+    threading.Thread(target=budget.release, args=(900,)).start()
+    budget.wait(0, timeout_s=60)
+    assert not budget.paused
+
+
+def test_waiting_ends_for_the_one_who_has_to_give_up_something():
+    budget = Budget(LIMIT)
+    budget.charge(100)
+    budget.hold(0, 400)
+    budget.hold(1, 500)
+    threading.Thread(target=budget.release, args=(100,)).start()
+    budget.wait(1, timeout_s=60)
+    assert (budget.stuck(0), budget.stuck(1)) == (False, True)

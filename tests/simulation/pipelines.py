@@ -21,7 +21,15 @@ def sources(delay: str = "1s") -> tuple[Stream, Stream]:
     rows = rr.Csv(header=False)
     files = rr.read("file:in/*.csv", format=rows, schema=SCHEMA, time="ts", delay=delay, follow=True)
     hosts = rr.read(
-        f"tcp+listen://{DOOR}", ack=True, format=rows, schema=SCHEMA, time="ts", delay=delay, name="hosts"
+        f"tcp+listen://{DOOR}",
+        ack=True,
+        format=rows,
+        schema=SCHEMA,
+        time="ts",
+        delay=delay,
+        name="hosts",
+        # Less than a source is asked for at a time: both of them pause again and again.
+        limits=rr.Limits(budget_bytes=2_000),
     )
     return files, hosts
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """One source. ``received = applied + late + dead_lettered + shed + duplicate + in_flight``, always."""
+    """One source. ``received = applied + late + dead_lettered + shed + duplicate + in_flight``, always.
+
+    `overload` is the policy by which rows are shed.
+    """
 
     name: str
     url: str
@@ -29,6 +32,7 @@ class SourceHealth:
     partitions: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
+    overload: str = "block"
 
     @property
     def conserved(self) -> bool:

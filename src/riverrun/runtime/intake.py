@@ -43,6 +43,7 @@ class Counts:
     late: int = 0
     duplicate: int = 0
     dead_lettered: int = 0
+    shed: int = 0
     in_flight: int = 0
     blank: int = 0
     bytes: int = 0
@@ -148,6 +149,12 @@ class Intake:
         self.counts.late += dropped.late
         self.counts.duplicate += dropped.duplicate
         self.counts.dead_lettered += dead_lettered
+
+    def shed(self, arrivals: Sequence[Arrival]) -> None:
+        """The rows of arrivals are left out, good or bad."""
+        records = sum(arrival.records for arrival in arrivals)
+        self.counts.in_flight -= records
+        self.counts.shed += records
 
     def remember(self) -> IntakeMemory:
         """What another intake needs to go on from here."""

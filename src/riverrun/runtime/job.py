@@ -97,6 +97,11 @@ class Job:
         with self.lock:
             self.intakes[source].note_received(arrival)
 
+    def shed(self, source: int, arrivals: Sequence[Arrival]) -> None:
+        """Rows that were received are left out. May be called from the source's thread."""
+        with self.lock:
+            self.intakes[source].shed(arrivals)
+
     def take_all(self, source: int, arrivals: Sequence[Arrival], now_us: int | None = None) -> None:
         """Work arrivals that came in one go through all steps.
 
@@ -254,6 +259,8 @@ class Job:
             late=counts.late,
             duplicate=counts.duplicate + sent_again,
             dead_lettered=counts.dead_lettered,
+            shed=counts.shed,
+            overload=intake.read.limits.overload,
             in_flight=counts.in_flight,
             blank=counts.blank,
             bytes=counts.bytes,

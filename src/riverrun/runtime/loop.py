@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from riverrun.runtime.budget import Budget
 from riverrun.runtime.ends import FLUSH_US, Ends
 from riverrun.runtime.health import Health
 from riverrun.runtime.job import Job
@@ -95,7 +96,7 @@ class Loop:
         self._deadline_us: int | None = None
         self._look_up_us = 0
         self._threads: list[threading.Thread] = []
-        self._queue = Queue(min(pump.read.limits.budget_bytes for pump in job.pumps))
+        self._queue = Queue(Budget(min(pump.read.limits.budget_bytes for pump in job.pumps)))
         self._open = set(range(len(job.pumps)))
 
     def start(self) -> None:
@@ -133,6 +134,7 @@ class Loop:
             raise item.error
         if item.arrivals:
             self._engaged.apply(item)
+        self._queue.budget.release(item.charged)
         if item.end:
             self._open.discard(item.source)
             self._engaged.end(item)

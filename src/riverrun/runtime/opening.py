@@ -19,8 +19,9 @@ from riverrun.runtime.ends import Page
 from riverrun.runtime.job import Job, distinct_names
 from riverrun.runtime.keeping import Keeper, ends_of
 from riverrun.runtime.loop import Kept
+from riverrun.runtime.metering import AnyChunk
 from riverrun.runtime.pump import Pump, PumpMemory
-from riverrun.runtime.receiving import AnyChunk, Gathered, Intaking
+from riverrun.runtime.receiving import Gathered, Intaking
 from riverrun.runtime.recovery import (
     Left,
     Past,

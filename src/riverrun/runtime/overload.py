@@ -52,6 +52,11 @@ class Shedding:
     number: int = 0
     calm: int = 0
 
+    @property
+    def sheds(self) -> bool:
+        """Whether anything is ever left out."""
+        return self.policy != "block"
+
     def judge(self, *, full: bool) -> tuple[Shedding, Verdict]:
         """What becomes of the next arrival, and how things stand behind it."""
         match self.policy:

@@ -67,6 +67,16 @@ class Arrival:
     def records(self) -> int:
         return self.frame.height + len(self.rejected)
 
+    def emptied(self) -> Arrival:
+        """What is left of it without its records: that the partition is over, if it is."""
+        return Arrival(
+            self.partition,
+            self.frame.clear(),
+            received_us=self.received_us,
+            first_row=self.first_row + self.frame.height,
+            end=self.end,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionMemory:

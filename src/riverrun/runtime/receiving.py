@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from riverrun.errors import PlanError
-from riverrun.ports import Chunk, FrameChunk
+from riverrun.ports import Chunk
 from riverrun.runtime.job import Job
 from riverrun.runtime.log import note_of
+from riverrun.runtime.metering import AnyChunk, Metered
+from riverrun.runtime.overload import Shedding
 from riverrun.runtime.pacing import Pacer
 from riverrun.runtime.pump import BLOCK_BYTES, Arrival, Pump
 from riverrun.runtime.queue import Item, Origin, Queue
@@ -28,8 +30,6 @@ DRAIN_US = 1_000_000
 #: While somebody behind is busy, so long passes before it is looked again whether more has come.
 GATHER_US = 1_000
 
-AnyChunk = Chunk | FrameChunk
-
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
@@ -39,11 +39,13 @@ class Gathered:
     ----------
     upto : the record of the journal that holds the last of them.
     bookmark : where the reader goes on behind them; ``None`` when nothing is kept.
+    charged : bytes of them that are charged to the budget.
     """
 
     chunks: tuple[AnyChunk, ...]
     upto: int | None = None
     bookmark: Any = None
+    charged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +75,35 @@ class Intaking:
     def quiet(self) -> None:
         self.job.quiet(self.at)
 
-    def gathered(self, chunks: Sequence[AnyChunk], upto: int | None) -> Gathered:
+    def gathered(self, chunks: Sequence[AnyChunk], upto: int | None, charged: int) -> Gathered:
         """Chunks in one go, with the place behind them."""
         bookmark = None if self.write_down is None else self.pump.reader.bookmark()
-        return Gathered(tuple(chunks), upto, bookmark)
+        return Gathered(tuple(chunks), upto, bookmark, charged)
 
 
 def run_source(intaking: Intaking, queue: Queue, stop: Stop) -> None:
     """Everything of one source, until it ends or the run is stopped; errors go into the queue, too."""
     at, job, pump = intaking.at, intaking.job, intaking.pump
+    shedding = Shedding(pump.read.limits.overload)
     try:
         pacer = _pacer(intaking)
         intaking.quiet()
         for gathered in _gathered(intaking, queue, stop):
             arrivals = [job.intakes[at].measured(arrival) for arrival in pump.decode(gathered.chunks)]
             if pacer is not None:
+                # What waits for its time is not on the way yet; others shall not wait for it.
+                queue.budget.release(gathered.charged)
                 _put_paced(at, arrivals, pacer, job, queue, stop)
+                continue
+            if not arrivals:
+                queue.budget.release(gathered.charged)
                 continue
             for arrival in arrivals:
                 job.received(at, arrival)
-            if arrivals:
-                queue.put(Item(at, tuple(arrivals), origin=origin_of_gathered(pump, gathered, arrivals)))
+            origin = origin_of_gathered(pump, gathered, arrivals)
+            item = Item(at, tuple(arrivals), origin=origin, charged=gathered.charged)
+            shedding, shed = queue.put(item, shedding)
+            job.shed(at, shed)
         queue.put(Item(at, end=True, finished=pump.finished))
     except Exception as error:
         queue.put(Item(at, error=error))
@@ -123,11 +133,16 @@ def _gathered(intaking: Intaking, queue: Queue, stop: Stop) -> Iterator[Gathered
         # Senders who wait for an answer shall not wait for decoding.
         yield from _Aside(intaking, queue, stop)
     else:
-        yield from _received(intaking, lambda: bool(queue.backlog), queue.wait_for_room, stop)
+        metered = Metered(intaking.pump, intaking.at, queue.budget)
+        yield from _received(intaking, metered, lambda: bool(queue.backlog), queue.wait_for_room, stop)
 
 
 def _received(
-    intaking: Intaking, busy: Callable[[], bool], pause: Callable[[float], None], stop: Stop
+    intaking: Intaking,
+    metered: Metered,
+    busy: Callable[[], bool],
+    pause: Callable[[float], None],
+    stop: Stop,
 ) -> Iterator[Gathered]:
     """Blocks of what arrives: at once when that is all and nobody behind is busy, larger ones otherwise.
 
@@ -140,34 +155,40 @@ def _received(
     if pump.held:
         # Somebody has looked at the first bytes already.
         held = pump.let_go()
-        yield intaking.gathered(held, write_down(held))
+        yield intaking.gathered(held, write_down(held), metered.charge(held))
     gathered: list[AnyChunk] = []
-    size, upto = 0, None
+    size, charged, upto = 0, 0, None
     drained_us: int | None = None
     while not pump.finished:
         if stop.asked and drained_us is None:
             drained_us = world.clock.monotonic_us() + DRAIN_US
-        chunks = pump.receive(RECEIVE_BYTES)
+        chunks = metered.receive(RECEIVE_BYTES)
         if chunks:
             upto = write_down(chunks)
         gathered += chunks
+        charged += metered.charge(chunks)
         came = sum(_size(chunk) for chunk in chunks)
         size += came
-        more = busy() or came >= RECEIVE_BYTES
+        # Nobody but us can make room if it is us who gather what takes it.
+        more = (busy() or came >= RECEIVE_BYTES) and not metered.full
         if gathered and (not more or size >= BLOCK_BYTES or pump.finished or stop.asked):
-            yield intaking.gathered(gathered, upto)
-            gathered, size = [], 0
+            yield intaking.gathered(gathered, upto, charged)
+            gathered, size, charged = [], 0, 0
         elif gathered and not chunks:
             pause(GATHER_US / 1e6)
             continue
-        if drained_us is not None and (not chunks or world.clock.monotonic_us() >= drained_us):
+        silent = not chunks and not metered.paused
+        if drained_us is not None and (silent or world.clock.monotonic_us() >= drained_us):
             break
-        if not chunks and not gathered:
+        if metered.paused and not gathered:
+            metered.wait(STOP_CHECK_US / 1e6)
+        elif not chunks and not gathered:
             if not busy():
                 intaking.quiet()
             wait_for(pump, world)
+    metered.end()
     if gathered:
-        yield intaking.gathered(gathered, upto)
+        yield intaking.gathered(gathered, upto, charged)
 
 
 def _forget(_: Sequence[AnyChunk]) -> None:
@@ -221,6 +242,7 @@ class _Aside:
         try:
             received = _received(
                 self._intaking,
+                Metered(pump, self._intaking.at, self._queue.budget),
                 lambda: self._working or self._slot is not None or bool(self._queue.backlog),
                 lambda _: wait_for(pump, world, at_most_us=GATHER_US),
                 self._stop,

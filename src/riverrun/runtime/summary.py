@@ -40,6 +40,8 @@ class Summary:
         for source in self.sources:
             parts = [f"{source.applied:,} applied", f"{source.late:,} late"]
             parts.append(f"{source.dead_lettered:,} dead-lettered")
+            if source.shed:
+                parts.append(f"{source.shed:,} shed ({source.overload})")
             if source.duplicate:
                 parts.append(f"{source.duplicate:,} duplicate")
             if source.in_flight:

@@ -131,6 +131,11 @@ class AcknowledgingReader(ListeningReader):
     def counters(self) -> Mapping[str, int]:
         return {**self._door.counters, "producers": len(self._producers)}
 
+    @property
+    def held_bytes(self) -> int:
+        """As in `ListeningReader`, but here a line is held to its end, or until the connection is closed."""
+        return sum(len(talk.open_line) for talk in self._talks.values())
+
     def bookmark(self) -> Remembered:
         for ledger in self._changed:
             name = name_of(ledger.partition)

@@ -30,6 +30,7 @@ class ListeningReader:
     def __init__(self, world: World, address: Address, limits: Limits, *, url: str, per_peer: int) -> None:
         self._world = world
         self._door = Door(world, address, limits, url=url, per_peer=per_peer)
+        self._line_bytes = limits.line_bytes
         self._next: Guest | None = None
         self._busy = 1
         self._paused = False
@@ -76,8 +77,11 @@ class ListeningReader:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of lines that have not ended: they stay in memory whatever the engine does."""
-        return sum(guest.open_bytes for guest in self._door.guests)
+        """Bytes of lines that have not ended: they stay in memory whatever the engine does.
+
+        Of a line beyond the limit the decoder keeps next to nothing, so none counts for more than that.
+        """
+        return sum(min(guest.open_bytes, self._line_bytes) for guest in self._door.guests)
 
     def pause(self) -> None:
         """Nobody is asked for more until the next `poll`; the time till then counts against nobody."""

@@ -16,16 +16,18 @@ from dataclasses import dataclass, field
 from riverrun.errors import RiverrunError
 from riverrun.limits import KIB
 from riverrun.plan.nodes import Output, sources_of
+from riverrun.runtime.budget import Budget
 from riverrun.runtime.checkpoint import Checkpoint
 from riverrun.runtime.dead_letters import DeadLetters
 from riverrun.runtime.durable import Durable
 from riverrun.runtime.ends import Page
 from riverrun.runtime.health import Health
 from riverrun.runtime.keeping import Promises, ends_of
+from riverrun.runtime.metering import AnyChunk, Metered
 from riverrun.runtime.opening import OpenState, recovered
 from riverrun.runtime.pump import Pump
 from riverrun.runtime.queue import Item
-from riverrun.runtime.receiving import AnyChunk, Gathered, origin_of_gathered
+from riverrun.runtime.receiving import Gathered, origin_of_gathered
 from riverrun.state.describe import State
 from riverrun.state.settings import StoreSettings
 from riverrun.testing.simulated_world import SimulatedWorld
@@ -44,6 +46,8 @@ class _Life:
     """What one process holds in memory; all of it is lost in a crash."""
 
     durable: Durable
+    budget: Budget
+    metered: list[Metered]
     waiting: list[deque[Gathered]]
     decoded: deque[Item]
     promises: list[Promises]
@@ -116,7 +120,10 @@ class SimulatedRun:
         for pump, rest in zip(pumps, left, strict=True):
             chunks = Gathered(tuple(rest.chunks), rest.upto, pump.reader.bookmark())
             waiting.append(deque([chunks] if rest.chunks else []))
-        self._life = _Life(durable, waiting, deque(), [Promises(pump.reader) for pump in pumps])
+        budget = Budget(min(pump.read.limits.budget_bytes for pump in pumps))
+        metered = [Metered(pump, at, budget) for at, pump in enumerate(pumps)]
+        promises = [Promises(pump.reader) for pump in pumps]
+        self._life = _Life(durable, budget, metered, waiting, deque(), promises)
 
     def turn(self) -> str:
         """Somebody's turn, by chance; returns whose it was. Rows are conserved afterwards, or it fails.
@@ -169,17 +176,18 @@ class SimulatedRun:
         pump = life.durable.job.pumps[at]
         if pump.finished or len(life.waiting[at]) >= WAITING or life.durable.store.full:
             return
-        self._take_in(at, pump.receive(self._chance.randint(1, RECEIVE_BYTES)))
+        self._take_in(at, life.metered[at].receive(self._chance.randint(1, RECEIVE_BYTES)))
 
     def _take_in(self, at: int, chunks: Sequence[AnyChunk]) -> None:
         life = self._alive
+        charged = life.metered[at].charge(chunks)
         if not chunks:
             return
         record = life.durable.received(at, chunks)
         if record is not None:
             life.promises[at].promise(record, ends_of(chunks))
         bookmark = life.durable.job.pumps[at].reader.bookmark()
-        life.waiting[at].append(Gathered(tuple(chunks), record, bookmark))
+        life.waiting[at].append(Gathered(tuple(chunks), record, bookmark, charged))
 
     def _decode(self) -> None:
         self._decode_from(self._chance.randrange(len(self._alive.waiting)))
@@ -196,14 +204,19 @@ class SimulatedRun:
             # Some of what waits goes in one go, as it does when the engine is busy.
             parts = [waiting.popleft() for _ in range(self._chance.randint(1, len(waiting)))]
             together = Gathered(
-                tuple(chunk for part in parts for chunk in part.chunks), parts[-1].upto, parts[-1].bookmark
+                tuple(chunk for part in parts for chunk in part.chunks),
+                parts[-1].upto,
+                parts[-1].bookmark,
+                sum(part.charged for part in parts),
             )
             arrivals = job.pumps[at].decode(together.chunks)
             for arrival in arrivals:
                 job.received(at, arrival)
             if arrivals:
                 origin = origin_of_gathered(job.pumps[at], together, arrivals)
-                life.decoded.append(Item(at, tuple(arrivals), origin=origin))
+                life.decoded.append(Item(at, tuple(arrivals), origin=origin, charged=together.charged))
+            else:
+                life.budget.release(together.charged)
         elif job.pumps[at].finished and at not in life.ended:
             life.ended.add(at)
             life.decoded.append(Item(at, end=True, finished=True))
@@ -215,6 +228,7 @@ class SimulatedRun:
         item = life.decoded.popleft()
         if item.arrivals:
             life.durable.apply(item)
+        life.budget.release(item.charged)
         if item.end:
             life.durable.end(item.source)
 
