@@ -23,7 +23,8 @@ from typing import Any
 
 from riverrun.component import settings_of
 from riverrun.errors import RiverrunError
-from riverrun.plan.stream import Grouped, Stream, Windowed
+from riverrun.plan.grouping import Grouped, Windowed
+from riverrun.plan.stream import Stream
 from riverrun.ports import guarantee_of
 from riverrun.registry import FORMATS, SINKS, SOURCES, Entry
 from tools import aggregate_pages
