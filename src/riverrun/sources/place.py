@@ -123,7 +123,7 @@ def fingerprint(head: bytes) -> str:
     """A short name of some bytes.
 
     >>> fingerprint(b"ts,price")
-    'e352cbad4bf2c1fa'
+    '206a5aa07b562ae8'
     """
     return hashlib.blake2b(head, digest_size=8).hexdigest()
 
