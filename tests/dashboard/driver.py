@@ -17,7 +17,7 @@ import polars as pl
 from riverrun.charts.view import Correlation, View
 from riverrun.clock import Clock, SystemClock
 from riverrun.dashboard import Dashboard
-from riverrun.runtime.health import Health, RejectedSample, SourceHealth, StepHealth
+from riverrun.runtime.health import Health, RejectedSample, SourceHealth, StateHealth, StepHealth
 
 STOCKS = ("AAPL", "MSFT", "GOOG", "AMZN", "NVDA", "META", "TSLA", "IBM", "INTC", "ORCL", "CSCO", "ADBE")
 PAIRS = (("price", "size"), ("price", "spread"), ("size", "spread"))
@@ -102,6 +102,7 @@ class FakeHealth:
         self.running = True
         self.quiet = False
         self.extra_steps: tuple[StepHealth, ...] = ()
+        self.state: StateHealth | None = None
 
     def advance(self, results: int, seconds: float, watermark_us: int) -> None:
         """Rows came in for so long."""
@@ -145,6 +146,7 @@ class FakeHealth:
             memory_bytes=187 * 2**20,
             latency_ms_p50=2.31 if received else None,
             latency_ms_p99=7.84 if received else None,
+            state=self.state,
         )
 
     def _steps(self, received: int, late: int, bad: int) -> tuple[StepHealth, ...]:

@@ -15,7 +15,7 @@ import pytest
 from riverrun.charts.view import Correlation, View
 from riverrun.clock import SystemClock
 from riverrun.dashboard import Dashboard
-from riverrun.runtime.health import StepHealth
+from riverrun.runtime.health import StateHealth, StepHealth
 from tests.dashboard.driver import MARKET, FakeHealth, Market, key_names
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -405,4 +405,19 @@ def test_long_names_of_steps_stretch_nothing(serve, look):
     ):
         found = f"[...document.querySelectorAll('{selector}')].filter((box) => {too_wide})"
         assert page.page.evaluate(f"{found}.map((box) => box.textContent)") == []
+    page.assert_clean()
+
+
+def test_the_state_shows_and_a_full_disk_is_a_clear_warning_until_it_is_over(served, look):
+    served.health.advance(1, 1.0, 1_000_000)
+    page = look(served.dashboard.url)
+    page.until("riverrun.health && riverrun.pipeline.stateCard.hidden")
+    served.health.state = StateHealth("/var/state", checkpoints=3, full=True, troubles={HOSTILE[0]: HOSTILE[2]})
+    page.until("document.querySelectorAll('.alarm p').length === 2")
+    alarm = page.page.get_by_role("alert")
+    assert "the disk of /var/state is full" in alarm.inner_text()
+    assert HOSTILE[0] in alarm.inner_text()
+    assert "the disk is full" in page.page.get_by_role("region", name="State").inner_text()
+    served.health.state = StateHealth("/var/state", checkpoints=4)
+    page.until("document.querySelector('.alarm').hidden")
     page.assert_clean()

@@ -9,7 +9,7 @@ import polars as pl
 from riverrun.charts.view import View
 from riverrun.dashboard import wire
 from riverrun.dashboard.history import History
-from riverrun.runtime.health import Health, SourceHealth
+from riverrun.runtime.health import Health, SourceHealth, StateHealth
 
 VIEW = View("v", "V", time="at", keys=("k",), statistics=("mean", "n"))
 
@@ -62,3 +62,19 @@ def test_health_hides_credentials_and_checks_the_accounts():
     assert state["sources"][0]["reasons"] == {"csv": 1}
     assert state["sources"][1]["lag_ms"] is None
     assert state["dashboard"] == {"viewers": 1}
+
+
+def test_health_of_the_state_tells_what_is_wrong_and_no_password():
+    kept = StateHealth("state", full=True, troubles={"sqlite://me:secret@host/a": "locked"})
+    state = json.loads(wire.health(Health("p", 1, 0, True, state=kept), {}))["state"]
+    assert (state["folder"], state["full"], state["checkpoint_us"]) == ("state", True, None)
+    assert state["warnings"] == [
+        "the disk of state is full: nothing is stored or acknowledged; remove something from it, "
+        "and it goes on by itself",
+        "sqlite://***@host/a takes no results (locked): they wait, and it is tried again",
+    ]
+    assert state["troubles"] == {"sqlite://***@host/a": "locked"}
+
+
+def test_a_run_without_a_state_has_no_health_of_one():
+    assert json.loads(wire.health(Health("p", 1, 0, True), {}))["state"] is None

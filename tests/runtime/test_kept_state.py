@@ -164,3 +164,29 @@ def test_a_paced_replay_keeps_no_state(folder: Path) -> None:
     Path("in.csv").write_text(lines(0, 15))
     with pytest.raises(rr.PlanError, match="a replay at the pace of event time keeps no state"):
         rr.run(means(replay=1000).write("csv:out.csv"), state="state")
+
+
+def test_health_and_summary_tell_of_the_state(folder: Path) -> None:
+    Path("in.csv").write_text(lines(0, 15))
+    seen: list[Health] = []
+    first = run_outputs([means().write("csv:out.csv")], state="state", watcher=seen.append)
+    last = seen[-1].state
+    assert last is not None
+    assert last == first.state
+    assert last.folder == str(folder / "state")
+    assert last.recovery == "a new state folder"
+    # What has been worked through is on the disk, and the last checkpoint holds all of it.
+    assert last.appended == last.synced == last.applied == last.checkpoint_applied > 0
+    assert last.checkpoint_bytes > 0
+    assert (last.uncovered_bytes, last.waiting_bytes, last.warnings) == (0, 0, ())
+    assert f"  state in {folder / 'state'}: {last.checkpoints} checkpoints written" in str(first)
+    again = run_outputs([means().write("csv:out.csv")], state="state").state
+    assert again is not None
+    assert again.recovery.startswith("checkpoint ")
+
+
+def test_a_run_without_a_state_tells_of_none(folder: Path) -> None:
+    Path("in.csv").write_text(lines(0, 15))
+    summary = run_outputs([means().write("csv:out.csv")])
+    assert summary.state is None
+    assert "state" not in str(summary)

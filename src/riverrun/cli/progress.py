@@ -31,8 +31,15 @@ def progress_line(source: SourceHealth, health: Health) -> str:
     rejected = f"rejected {source.dead_lettered:,}"
     if source.reasons:
         rejected += f" ({reasons_text(source)})"
-    parts += [f"results {health.results:,}", f"late {source.late:,}", rejected, source.status]
+    parts += [f"results {health.results:,}", f"late {source.late:,}"]
+    parts += [f"{name} {count:,}" for name, count in _left_out(source) if count]
+    parts += [rejected, source.status]
     return f"{source.name}: " + ", ".join(parts)
+
+
+def _left_out(source: SourceHealth) -> tuple[tuple[str, int], ...]:
+    """Rows that most sources have none of."""
+    return ("duplicate", source.duplicate), ("shed", source.shed)
 
 
 def reasons_text(source: SourceHealth) -> str:
@@ -66,11 +73,12 @@ class Progress:
         self._latest = latest
 
     def picture(self, health: Health, height: int, footer: str) -> Any:
-        """What rich shows: sources, the newest rejected record, the newest results."""
+        """What rich shows: warnings, sources, the newest rejected record, the newest results."""
         from rich.console import Group
         from rich.text import Text
 
-        parts: list[Any] = [_sources(health)]
+        parts: list[Any] = [Text(warning, style="bold red") for warning in health.warnings]
+        parts.append(_sources(health))
         if health.rejected:
             newest = health.rejected[-1]
             said = f"last rejected ({newest.reason}): {newest.detail}  │ {newest.head}"
@@ -106,6 +114,8 @@ def _sources(health: Health) -> Any:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
+    left_out = [_left_out(source) for source in health.sources]
+    shown = [at for at in range(2) if any(counts[at][1] for counts in left_out)]
     for name, right in (
         ("source", False),
         ("rows", True),
@@ -113,11 +123,12 @@ def _sources(health: Health) -> Any:
         ("watermark", False),
         ("lag", True),
         ("late", True),
+        *((left_out[0][at][0], True) for at in shown),
         ("rejected", True),
         ("status", False),
     ):
         table.add_column(name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
-    for source in health.sources:
+    for source, counts in zip(health.sources, left_out, strict=True):
         reasons = f" ({reasons_text(source)})" if source.reasons else ""
         table.add_row(
             Text(source.name),
@@ -126,6 +137,7 @@ def _sources(health: Health) -> Any:
             "" if source.watermark_us is None else format_instant(source.watermark_us // 1_000_000 * 1_000_000),
             "" if source.lag_ms is None else lag_text(source.lag_ms),
             Text(f"{source.late:,}", style="yellow" if source.late else ""),
+            *(f"{counts[at][1]:,}" for at in shown),
             Text(f"{source.dead_lettered:,}{reasons}", style="yellow" if source.dead_lettered else ""),
             Text(source.status, style="green" if source.status.startswith("connected") else ""),
         )

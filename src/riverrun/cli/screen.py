@@ -40,6 +40,7 @@ class PlainScreen:
         self._due_us = 0
         self._last = ""
         self._last_seen: object = None
+        self._warnings: tuple[str, ...] = ()
 
     def status(self, text: str) -> None:
         if text != self._last:
@@ -50,8 +51,13 @@ class PlainScreen:
         if health.now_us < self._due_us and health.running:
             return
         self._due_us = health.now_us + self._every_us
+        if health.warnings != self._warnings:
+            for text in health.warnings or ("all is well again",):
+                print(f"warning: {text}" if health.warnings else text, file=self._stream, flush=True)
+            self._warnings = health.warnings
         for source in health.sources:
-            seen = (source.received, source.late, source.dead_lettered, source.status, health.results)
+            refused = (source.late, source.duplicate, source.shed, source.dead_lettered)
+            seen = (source.received, refused, source.status, health.results)
             if seen != self._last_seen or len(health.sources) > 1:
                 self._last_seen = seen
                 print(progress_line(source, health), file=self._stream, flush=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from riverrun.dashboard.history import Change, History
 from riverrun.dashboard.series import Times, Values
-from riverrun.runtime.health import Health, SourceHealth
+from riverrun.runtime.health import Health, SourceHealth, StateHealth
 
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
@@ -84,6 +84,7 @@ def health(state: Health, dashboard: Mapping[str, Any]) -> bytes:
     """The pipeline's health, with what the dashboard knows about itself."""
     out = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     out["sources"] = [_source(source) for source in state.sources]
+    out["state"] = None if state.state is None else _kept(state.state)
     out["dashboard"] = dict(dashboard)
     return dumps(out)
 
@@ -94,6 +95,13 @@ def _source(source: SourceHealth) -> dict[str, Any]:
     out["reasons"] = dict(source.reasons)
     out["counters"] = dict(source.counters)
     out["conserved"] = source.conserved
+    return out
+
+
+def _kept(state: StateHealth) -> dict[str, Any]:
+    out = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    out["troubles"] = {without_credentials(url): reason for url, reason in state.troubles.items()}
+    out["warnings"] = [without_credentials(text) for text in state.warnings]
     return out
 
 

@@ -87,6 +87,7 @@ class Checkpoint:
     ----------
     letters : dead letters since the checkpoint before.
     dropped_letters : ids of older ones that were fed again.
+    input_bytes : what this run had put into the journal when it was taken.
     """
 
     run: RunMemory
@@ -96,6 +97,7 @@ class Checkpoint:
     states: Mapping[str, object]
     letters: tuple[DeadLetter, ...]
     dropped_letters: tuple[int, ...] = ()
+    input_bytes: int = 0
 
 
 @dataclass(slots=True)

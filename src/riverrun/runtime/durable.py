@@ -15,6 +15,7 @@ from riverrun.ports import Chunk, FrameChunk, Remembered
 from riverrun.runtime.checkpoint import Checkpoint, RunMemory, SourceMemory, StepMemory, Writing
 from riverrun.runtime.dead_letters import DeadLetter
 from riverrun.runtime.delivery import Delivery
+from riverrun.runtime.health import StateHealth
 from riverrun.runtime.job import Job
 from riverrun.runtime.log import Applied, Ended, Received, Record, to_parts
 from riverrun.runtime.pump import Arrival, PartitionMemory
@@ -54,6 +55,24 @@ class Progress:
                 self.partitions[name] = memory
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The newest checkpoint on the disk, for those who look on.
+
+    Parameters
+    ----------
+    count : of those that this run has written.
+    input_bytes : what this run had put into the journal when it was taken.
+    """
+
+    count: int = 0
+    position: int = 0
+    at_us: int | None = None
+    seconds: float = 0.0
+    bytes: int = 0
+    input_bytes: int = 0
+
+
 class Durable:
     """The record of one run.
 
@@ -79,15 +98,16 @@ class Durable:
         self.progress = list(progress)
         self.position = 0
         self.unit = 0
-        self.written = 0
+        self.written = Written()
         self._writing = writing
         self._every_us = every_us
         self._letters: list[DeadLetter] = []
         self._lock = threading.Lock()
-        self._journal_bytes = 0
+        self._input_bytes = self._taken_bytes = 0
         self._taken_us = job.world.clock.monotonic_us()
         self._dirty = False
         job.dead_letters.listener = self._letters.append
+        job.state_health = self.health
 
     # -- what happens ---------------------------------------------------------------------------------
 
@@ -109,7 +129,7 @@ class Durable:
         with self._lock:
             number = self.store.append(to_parts(record))
             progress.pending.append(number)
-            self._journal_bytes += sum(len(chunk.data) for chunk in chunks if isinstance(chunk, Chunk))
+            self._input_bytes += sum(len(chunk.data) for chunk in chunks if isinstance(chunk, Chunk))
         return number
 
     def apply(self, item: Item) -> None:
@@ -174,14 +194,14 @@ class Durable:
         if not self._dirty:
             return False
         elapsed_us = self.job.world.clock.monotonic_us() - self._taken_us
-        return elapsed_us >= self._every_us or self._journal_bytes >= CHECKPOINT_BYTES
+        return elapsed_us >= self._every_us or self._input_bytes - self._taken_bytes >= CHECKPOINT_BYTES
 
     def take(self, dropped_letters: Sequence[int] = ()) -> Checkpoint:
         """A checkpoint of this moment, by reference. Called between two records by whoever applies them."""
         job = self.job
         with self._lock:
             oldest = [progress.pending[0] for progress in self.progress if progress.pending]
-            self._journal_bytes = 0
+            self._taken_bytes = self._input_bytes
         letters, self._letters[:] = tuple(self._letters), []
         self._taken_us = job.world.clock.monotonic_us()
         self._dirty = False
@@ -201,7 +221,9 @@ class Durable:
                 counts = job.engine.counts[at]
                 steps[step.id] = StepMemory(step.signature, counts.rows_in, counts.rows_out, counts.late)
                 states[step.id] = job.engine.states[at]
-        return Checkpoint(run, sources, formats, steps, states, letters, tuple(dropped_letters))
+        return Checkpoint(
+            run, sources, formats, steps, states, letters, tuple(dropped_letters), self._taken_bytes
+        )
 
     def write(self, checkpoint: Checkpoint, *, deliver: bool = True) -> None:
         """Put a checkpoint on the disk. May be called from another thread; one at a time.
@@ -212,11 +234,40 @@ class Durable:
 
         Raises `StateError` when it cannot be written, `SinkError` when a sink fails for good.
         """
+        clock = self.job.world.clock
+        began_us = clock.monotonic_us()
         position = checkpoint.run.position
         settled = self.delivery.settle(position, deliver=deliver)
-        self.store.checkpoint(self._writing.commit_of(checkpoint, settled))
+        commit = self._writing.commit_of(checkpoint, settled)
+        self.store.checkpoint(commit)
         self.delivery.kept(settled)
-        self.written = position
+        seconds = (clock.monotonic_us() - began_us) / 1e6
+        self.written = Written(
+            self.written.count + 1, position, clock.now_us(), seconds, commit.bytes, checkpoint.input_bytes
+        )
+
+    # -- what can be seen -----------------------------------------------------------------------------
+
+    def health(self) -> StateHealth:
+        """How it is at this moment; may be called from any thread, and waits for none."""
+        store, delivery, written = self.store, self.delivery, self.written
+        return StateHealth(
+            folder=store.path,
+            appended=store.appended,
+            synced=store.synced,
+            applied=self.position,
+            checkpoints=written.count,
+            checkpoint_applied=written.position,
+            checkpoint_us=written.at_us,
+            checkpoint_s=written.seconds,
+            checkpoint_bytes=written.bytes,
+            uncovered_bytes=self._input_bytes - written.input_bytes,
+            full=store.full,
+            waiting_bytes=delivery.waiting_bytes,
+            troubles=delivery.troubles,
+            recovery=store.recovery.text,
+            recovery_s=store.recovery.seconds,
+        )
 
     def _source_memory(self, at: int) -> SourceMemory:
         job, progress = self.job, self.progress[at]

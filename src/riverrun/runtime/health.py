@@ -68,6 +68,60 @@ class RejectedSample:
 
 
 @dataclass(frozen=True, slots=True)
+class StateHealth:
+    """What a run that keeps its state has on the disk.
+
+    Parameters
+    ----------
+    appended, synced : the last record of the journal, and the last one that is on the disk for certain.
+    applied : the last record whose effects are in the results.
+    checkpoints : how many this run has written.
+    checkpoint_applied, checkpoint_us : the last record that the newest one covers, and when it was written.
+    checkpoint_s, checkpoint_bytes : how long writing it took, handing results over included, and its bytes.
+    uncovered_bytes : input in the journal that came after the newest checkpoint was taken.
+    full : whether the disk is full, so that nothing is stored or acknowledged.
+    waiting_bytes : results that no sink has committed yet.
+    troubles : by URL, why a sink takes nothing just now.
+    recovery, recovery_s : what the start found in the folder, and how long opening it took.
+    """
+
+    folder: str
+    appended: int = 0
+    synced: int = 0
+    applied: int = 0
+    checkpoints: int = 0
+    checkpoint_applied: int = 0
+    checkpoint_us: int | None = None
+    checkpoint_s: float = 0.0
+    checkpoint_bytes: int = 0
+    uncovered_bytes: int = 0
+    full: bool = False
+    waiting_bytes: int = 0
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    recovery: str = ""
+    recovery_s: float = 0.0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody should look after, a sentence each.
+
+        >>> StateHealth("state", troubles={"sqlite:out.db": "database is locked"}).warnings
+        ('sqlite:out.db takes no results (database is locked): they wait, and it is tried again',)
+        """
+        texts = [
+            f"{url} takes no results ({reason}): they wait, and it is tried again"
+            for url, reason in self.troubles.items()
+        ]
+        if self.full:
+            texts.insert(
+                0,
+                f"the disk of {self.folder} is full: nothing is stored or acknowledged; "
+                "remove something from it, and it goes on by itself",
+            )
+        return tuple(texts)
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Everything at one moment.
 
@@ -76,6 +130,7 @@ class Health:
     now_us, started_us : wall clock.
     edges : pairs of positions in `steps`: rows go from the first to the second.
     latency_ms_p50, latency_ms_p99 : last row of a window received to result out, over the last minute.
+    state : what is on the disk; ``None`` in a run that keeps no state.
     """
 
     name: str
@@ -90,3 +145,9 @@ class Health:
     memory_bytes: int = 0
     latency_ms_p50: float | None = None
     latency_ms_p99: float | None = None
+    state: StateHealth | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody should look after, a sentence each."""
+        return self.state.warnings if self.state is not None else ()

@@ -20,7 +20,7 @@ from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.ports import Rejected
 from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
 from riverrun.runtime.engine import Emission, Engine
-from riverrun.runtime.health import Health, RejectedSample, SourceHealth, StepHealth
+from riverrun.runtime.health import Health, RejectedSample, SourceHealth, StateHealth, StepHealth
 from riverrun.runtime.intake import Intake, group_keys
 from riverrun.runtime.log import Ticked
 from riverrun.runtime.memory import resident_bytes
@@ -62,6 +62,8 @@ class Job:
         self.running = True
         self.results = 0
         self.lock = threading.Lock()
+        #: Asked for health, by whoever keeps the state of this job.
+        self.state_health: Callable[[], StateHealth | None] = _keeps_none
         self._deliver = deliver
         self._quiet_us: dict[int, int] = {}
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES)
@@ -238,6 +240,7 @@ class Job:
             memory_bytes=resident_bytes(),
             latency_ms_p50=_percentile(latencies, 0.5),
             latency_ms_p99=_percentile(latencies, 0.99),
+            state=self.state_health(),
         )
 
     def _source_health(self, at: int) -> SourceHealth:
@@ -340,6 +343,10 @@ def _keys(outputs: Sequence[Output], read: Read) -> list[str]:
         for key in node.keys
         if key.expr.meta.is_column()
     ]
+
+
+def _keeps_none() -> None:
+    """The health of a state that there is not."""
 
 
 def _sample(letter: DeadLetter) -> RejectedSample:

@@ -88,7 +88,9 @@ def run_outputs(
         if watch is not None:
             watch.tick(job, force=True)
         seconds = (world.clock.monotonic_us() - began_us) / 1e6
-        return Summary(name, seconds, job.health().sources, job.results, stop.reason or "end of input")
+        last = job.health()
+        reason = stop.reason or "end of input"
+        return Summary(name, seconds, last.sources, job.results, reason, last.state)
 
 
 def _engaged(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from riverrun.runtime.health import SourceHealth
+from riverrun.runtime.health import SourceHealth, StateHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Summary:
     sources: tuple[SourceHealth, ...]
     results: int
     stopped_by: str
+    state: StateHealth | None = None
 
     @property
     def rows(self) -> int:
@@ -48,4 +49,10 @@ class Summary:
                 parts.append(f"{source.in_flight:,} in flight")
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in source.reasons.items())
             lines.append(f"  {source.name}: {', '.join(parts)}" + (f" ({reasons})" if reasons else ""))
+        if self.state is not None:
+            plural = "" if self.state.checkpoints == 1 else "s"
+            lines.append(
+                f"  state in {self.state.folder}: {self.state.checkpoints:,} checkpoint{plural} written"
+            )
+            lines += [f"  {warning}" for warning in self.state.warnings]
         return "\n".join(lines)

@@ -34,6 +34,12 @@ class Commit:
     keep_from: int | None = None
 
     @property
+    def bytes(self) -> int:
+        """How much it puts into the database, keys and dead letters aside."""
+        values = sum(len(body) for body in self.values.values() if body is not None)
+        return values + sum(map(len, self.put_blobs.values())) + sum(map(len, self.put_outbox.values()))
+
+    @property
     def needed_from(self) -> int:
         """The first frame that a start from this checkpoint needs."""
         after = self.position + 1

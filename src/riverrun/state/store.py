@@ -105,6 +105,11 @@ class Store:
         self.notify: Callable[[], None] | None = None
         self.dead_letters = DeadLetterBox(self._reading_letters)
 
+    @property
+    def path(self) -> str:
+        """Where the folder is."""
+        return self._folder.path
+
     # What was stored, between `open` and `begin`
 
     def values(self, kind: str) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ export class Tiles {
     this.tiles = new Map();
     this.rates = [];
     this.element = el("section", { class: "tiles", "aria-label": "Key figures" });
-    for (const name of ["Rows/s", "Rows", "Results", "Lag", "Watermark", "Late", "Rejected", "Latency p50", "Latency p99", "Memory"]) {
+    for (const name of ["Rows/s", "Rows", "Results", "Lag", "Watermark", "Late", "Duplicate", "Shed", "Rejected", "Latency p50", "Latency p99", "Memory"]) {
       const value = el("b", { class: "num" });
       const detail = el("small", { class: "num" });
       const tile = el("div", { class: "tile" }, el("span", { text: name }), value, detail);
@@ -43,6 +43,11 @@ export class Tiles {
     this.#set("Lag", duration(lag), lag > 86_400_000 ? "replaying history" : lags.length ? (lag < 0 ? "ahead of the clock" : "behind the clock") : "");
     this.#set("Watermark", Number.isFinite(mark) ? clock(mark) : "–", Number.isFinite(mark) ? `${day(mark)} UTC` : "");
     this.#set("Late", short(late), percent(late, received), late > 0);
+    // Most sources have none of these ever: they show once there are some.
+    for (const [name, count] of [["Duplicate", sum((s) => s.duplicate)], ["Shed", sum((s) => s.shed)]]) {
+      this.#set(name, short(count), percent(count, received), name === "Shed");
+      this.tiles.get(name).tile.hidden = count === 0;
+    }
     this.#set("Rejected", short(rejected), percent(rejected, received), rejected > 0);
     this.#set("Latency p50", duration(health.latency_ms_p50), "row in → result out");
     this.#set("Latency p99", duration(health.latency_ms_p99), "last minute");
@@ -86,19 +91,23 @@ export class Pipeline {
   constructor(app) {
     this.app = app;
     this.plan = new Plan(app);
-    this.sources = table(["Source", "Status", "Rows/s", "Received", "Applied", "Late", "Rejected", "In flight", "Accounts", "Watermark", "Lag"], 2);
+    this.sources = table(["Source", "Status", "Rows/s", "Received", "Applied", "Late", "Duplicate", "Shed", "Rejected", "In flight", "Accounts", "Watermark", "Lag"], 2);
     this.steps = table(["Step", "Rows in", "Rows out", "In/s", "Out/s", "Late", "State rows", "Load"], 1);
     this.rejected = table(["When", "Source", "Reason", "Where", "Row as it came"], 5);
     this.reasons = el("p", { class: "reasons" });
     this.rejectedCard = card("Rejected rows", this.reasons, scroll(this.rejected.element, "Rejected rows"));
     this.stepsCard = card("Steps", scroll(this.steps.element, "Steps"));
     this.planCard = card("Plan", this.plan.element);
+    this.state = table(["State folder", "Start", "Last checkpoint", "Took", "Wrote", "Written", "Journal", "Not on disk", "Not in checkpoint", "Results waiting"], 2);
+    this.stateCard = card("State", scroll(this.state.element, "State"));
+    this.alarm = el("div", { class: "alarm", role: "alert", hidden: true });
     this.element = el(
       "section",
       { class: "view", id: "pipeline" },
       el("div", { class: "view-head" }, el("h2", { text: "Pipeline" }), el("span", { class: "muted", text: "where rows come from, where they go, what they cost" })),
       this.planCard,
       card("Sources", scroll(this.sources.element, "Sources")),
+      this.stateCard,
       this.stepsCard,
       this.rejectedCard,
     );
@@ -110,7 +119,18 @@ export class Pipeline {
     this.plan.draw(health, rates);
     this.sources.fill(health.sources.map((source) => this.#sourceRow(source)));
     this.steps.fill(health.steps.map((step, i) => stepRow(step, rates[i])));
+    this.#drawState(health);
     this.#drawRejected(health);
+  }
+
+  #drawState({ state, now_us: now }) {
+    const warnings = state?.warnings ?? [];
+    this.stateCard.hidden = !state;
+    this.alarm.hidden = warnings.length === 0;
+    // An alert is read out whenever it changes, so it is left alone while it says the same.
+    if (this.alarm.mark !== warnings.join("\n")) this.alarm.replaceChildren(...warnings.map((text) => el("p", { text })));
+    this.alarm.mark = warnings.join("\n");
+    if (state) this.state.fill([stateRow(state, now)]);
   }
 
   // Per step: rows in and out per second, and the share of time it was at work, since the health before.
@@ -140,6 +160,8 @@ export class Pipeline {
       number(source.received),
       number(source.applied),
       { text: number(source.late), kind: source.late ? "warn-text" : "" },
+      number(source.duplicate),
+      { text: number(source.shed), kind: source.shed ? "warn-text" : "" },
       { text: number(source.dead_lettered), kind: source.dead_lettered ? "warn-text" : "" },
       number(source.in_flight),
       {
@@ -181,6 +203,22 @@ function stepRow(step, rate) {
     { text: number(step.late), kind: step.late ? "warn-text" : "" },
     number(step.state_rows),
     { nodes: [meter, el("span", { class: "num", text: percent(rate.load, 1) })] },
+  ];
+}
+
+function stateRow(state, now) {
+  const age = state.checkpoint_us === null ? "none yet" : `${duration(Math.max(0, Math.round((now - state.checkpoint_us) / 1e6)) * 1000)} ago`;
+  return [
+    { nodes: [el("b", { text: state.folder }), el("span", { class: state.full ? "bad" : "good", text: state.full ? "✗ the disk is full" : "✓ stores" })], title: state.folder },
+    { nodes: [el("span", { text: `${duration(state.recovery_s * 1000)}` }), el("small", { text: state.recovery })], title: state.recovery },
+    { text: age, title: `covers record ${number(state.checkpoint_applied)} of ${number(state.applied)} applied` },
+    duration(state.checkpoint_s * 1000),
+    bytes(state.checkpoint_bytes),
+    { text: number(state.checkpoints), title: "checkpoints written by this run" },
+    { text: number(state.appended), title: "records in the journal" },
+    { text: number(state.appended - state.synced), title: "records that are not synced yet" },
+    bytes(state.uncovered_bytes),
+    { text: bytes(state.waiting_bytes), kind: Object.keys(state.troubles).length ? "warn-text" : "" },
   ];
 }
 

@@ -49,7 +49,7 @@ class App {
     this.tooltip = new Tooltip(this);
     this.sections = this.store.views.map((view) => new Section(this, view, this.page.charts.filter((chart) => chart.view === view.id)));
     document.getElementById("top").replaceChildren(this.header.element);
-    document.getElementById("main").replaceChildren(this.tiles.element, ...this.sections.map((s) => s.element), this.pipeline.element, this.#footer());
+    document.getElementById("main").replaceChildren(this.pipeline.alarm, this.tiles.element, ...this.sections.map((s) => s.element), this.pipeline.element, this.#footer());
     document.title = `${this.page.title} · riverrun`;
     document.addEventListener("visibilitychange", () => this.invalidate());
     setInterval(() => this.#everySecond(), 1_000);
