@@ -16,8 +16,6 @@ from riverrun.schema import Column, Schema
 #: Every whole number below this one is a double; from here on only every second one is, and less.
 WHOLE_BELOW = 2.0**53
 
-_ORDER = "__riverrun_line"
-
 
 @dataclass(slots=True)
 class Collected:
@@ -79,6 +77,8 @@ def replace_rows(
     keep = ~flagged
     if not strict.height:
         return fast.filter(keep)
-    index = pl.int_range(fast.height, dtype=pl.Int64, eager=True).alias(_ORDER)
-    placed = strict.with_columns(pl.Series(_ORDER, at, dtype=pl.Int64))
-    return pl.concat([fast.hstack([index]).filter(keep), placed]).sort(_ORDER, maintain_order=True).drop(_ORDER)
+    mended = [
+        column.clone().scatter(at, values)  # in place
+        for column, values in zip(fast.get_columns(), strict.get_columns(), strict=True)
+    ]
+    return pl.DataFrame(mended).filter(keep.scatter(at, True))

@@ -291,7 +291,9 @@ class CsvDecoder:
             if stop > at:
                 clean.append((at, stop))
                 at = stop
-                continue
+            if at == len(data):
+                break
+            # What stands behind a sound stretch is doubtful, too long or not whole.
             record = self._scanner.next_record(data, at, self._limit, complete=complete)
             if record is None:
                 break

@@ -39,6 +39,7 @@ class RecordScanner:
         self.dialect = dialect
         self._separator = dialect.separator.encode()
         self._quote = dialect.quote.encode() if dialect.quote else b""
+        self._before_quoted = self._separator + self._quote
         s, q = re.escape(self._separator), re.escape(self._quote)
         # Text in which every quote belongs to a well formed quoted field. Possessive: it never backtracks.
         self._sound = (
@@ -56,10 +57,13 @@ class RecordScanner:
 
     def sound_until(self, data: bytes, start: int) -> int:
         """The end of the last record, from the record start `start` on, before any doubtful quote."""
-        if self._sound is None:
+        quote = data.find(self._quote, start) if self._sound is not None else -1
+        if self._sound is None or quote < 0:
             return data.rfind(b"\n", start) + 1 or start
-        match = self._sound.match(data, start)
-        return self._last_end(data, start, match.end() if match else start)
+        # What comes before the first quote is searched, not matched, which is far cheaper.
+        line = data.rfind(b"\n", start, quote) + 1 or start
+        match = self._sound.match(data, line)
+        return self._last_end(data, line, match.end() if match else line)
 
     def _last_end(self, data: bytes, start: int, stop: int) -> int:
         """The last record end in ``data[start:stop]``, given that `stop` is outside quotes."""
@@ -112,7 +116,7 @@ class RecordScanner:
                 at += 1
                 continue
             newline = data.find(b"\n", at)
-            separator = data.find(self._separator, at, newline)
+            separator = data.find(self._before_quoted, at, newline)
             if separator < 0:
                 end = newline + 1
                 break
