@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 import riverrun as rr
-from benchmarks import durable, latency, scale, startup, state, throughput
+from benchmarks import dirty, durable, latency, scale, startup, state, throughput
 
 Measurement = Callable[[], Mapping[str, float]]
 
@@ -24,6 +24,7 @@ MEASUREMENTS: Mapping[str, tuple[str, Measurement]] = {
     "csv": ("CSV over loopback TCP, 100 keys, 10 s windows", lambda: throughput.measure("csv", 10_000_000)),
     "json": ("JSON lines, the same job", lambda: throughput.measure("json", 4_000_000)),
     "keys": ("CSV, 1,000,000 keys", lambda: throughput.measure("csv", 6_000_000, 1_000_000, 3, 1_000)),
+    "dirty": ("decoding CSV with 1 % bad records, against clean", dirty.measure),
     "durable": ("CSV, 100 keys, state kept", lambda: durable.measure(12_000_000)),
     "quantiles": (
         "CSV, a quantile beside the five moments",
