@@ -324,26 +324,15 @@ def results_of_panes(case, choose):
     return found
 
 
-#: Where the cases of each kind are played: those that are no windows stand with their steps.
-PLAYED = {
-    "assign": "here",
-    "aggregate": "here",
-    "session": "here",
-    "panes": "here",
-    "count_window": "here",
-    "interval_join": "tests of joins",
-    "asof_join": "tests of joins",
-    "session_join": "tests of joins",
-    "gap_fill": "tests of resample",
-}
-
-
-def test_no_case_is_left_out():
-    assert len(CASES) == 29
-    assert {case["kind"] for case in CASES} == set(PLAYED)
-    assert [case["id"] for case in CASES if case["kind"] == "panes"] == [
-        "panes-01",
-        "panes-02",
-        "panes-04",
-        "panes-06",
-    ]
+@cases("gap_fill")
+@cut_how
+def test_gap_fill(case, cut):
+    played, expected = Played(case), case["expected"]
+    stream = played.feed.resample(
+        played.duration(case["step"]),
+        fill={"null": "null", "last": "forward"}[case["fill"]],
+        columns="v",
+        max_gap=played.duration(len(expected["t"])),
+    )
+    got = played.times(play(stream, [*played.steps(cut), end()]).results, "t")
+    assert got.select("t", "v").to_dict(as_series=False) == expected
