@@ -24,10 +24,13 @@ class Limits:
     json_depth, json_fields : deepest nesting, most fields of one JSON record.
     key_bytes : longest text that may be a grouping key, in UTF-8 bytes.
     connections, connections_per_peer : open connections of a listening source.
-    first_line_s : a connection that has not sent a whole line so long after connecting gives up its place
-        when the source is full.
-    idle_s, line_s : a connection of a listening source is closed when it sends nothing for so long, or when
-        one line takes so long; ``None``: never.
+    first_line_s : when all connections of a listening source are taken, one that has not sent a whole line so
+        long after connecting makes room for a new one, the oldest first. When there is none, one that has sent
+        nothing for a minute does, the longest silent first; otherwise the new one waits.
+    idle_s : a connection of a listening source that sends nothing for so long is closed, whether others wait
+        or not; ``None``: never, as there are feeds that have little to say.
+    line_s : a connection of a listening source is closed when one line takes so long, not counting the time
+        in which nothing was read; ``None``: never.
     max_keys : distinct keys of one window operator; the rest is folded into ``"__other__"``.
     future : how far ahead of the clock an event time of a live source may be.
     budget_bytes : bytes that may be on the way from all sources to the state, unfinished lines included: at
@@ -54,7 +57,7 @@ class Limits:
     connections: int = 256
     connections_per_peer: int = 32
     first_line_s: float = 0.5
-    idle_s: float | None = 60.0
+    idle_s: float | None = None
     line_s: float | None = 300.0
     max_keys: int = 100_000
     future: str = "5m"

@@ -322,3 +322,26 @@ def test_partitions_of_producers_go_on_and_those_of_connections_do_not():
     assert len(chunks) == 2
     again = reopened(world, reader, listening(SimulatedWorld()).bookmark(), chunks)
     assert list(again.lasting) == ["shop"]
+
+
+@pytest.mark.parametrize("hello", [b"", b"HELLO shop-1\n"])
+def test_a_line_that_never_ends_is_handed_out_once_and_is_none_of_the_producer(hello):
+    world = SimulatedWorld()
+    reader = listening(world, limits=Limits(line_bytes=100))
+    peer = world.network.dial(DOOR)
+    peer.send(hello + b"one\n" + b"x" * 500)
+    chunks = list(reader.poll(10_000))
+    assert reader.held_bytes == 500
+    peer.send(b"x" * 400)
+    chunks += reader.poll(10_000)
+    safe(reader, chunks)
+    found = texts(chunks)
+    whole = found.pop("shop-1", b"") + b"".join(found.values())
+    assert (whole, reader.held_bytes) == (b"one\n" + b"x" * 900, 0)
+    assert list(ends(chunks).values()) == [True]
+    assert "shop-1" not in ends(chunks)
+    assert reader.counters["connections_without_lines"] == 1
+    again = world.network.dial(DOOR)
+    again.send(b"HELLO shop-1\n")
+    reader.poll(10_000)
+    assert answers(again) == (b"+1\n" if hello else b"+0\n")

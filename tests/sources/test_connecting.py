@@ -25,7 +25,12 @@ def test_each_connection_is_a_partition_that_ends_cut_off():
     chunks = pump(world, reader)
     assert texts(chunks) == {"localhost:9999#1": b"a,1\na,2\nhal", "localhost:9999#2": b"b,1\n"}
     assert ends(chunks) == {"localhost:9999#1": True}
-    assert reader.counters == {"connections": 2, "reconnects": 1, "connects_failed": 0}
+    assert reader.counters == {
+        "connections": 2,
+        "reconnects": 1,
+        "connects_failed": 0,
+        "connections_without_lines": 0,
+    }
     assert reader.status == "connected to localhost:9999"
 
 
@@ -165,3 +170,25 @@ def test_unix_sockets_behave_the_same():
     assert texts(chunks) == {"/run/feed.sock#1": b"a\n", "/run/feed.sock#2": b"b\n"}
     with pytest.raises(SourceError, match=r"cannot connect to /none: connection refused"):
         Unix("/none", reconnect=False).open(world, Limits()).poll(1_000)
+
+
+def test_a_peer_that_never_ends_a_line_is_left_and_tried_again_later_and_later():
+    world = SimulatedWorld()
+    world.network.serve(SERVER, [b"a\n" + b"x" * 900, close(), b"y" * 900, close(), b"b\n"])
+    reader = Tcp("localhost", 9999).open(world, Limits(line_bytes=100))
+    chunks = pump(world, reader)
+    assert texts(chunks) == {
+        "localhost:9999#1": b"a\n" + b"x" * 900,
+        "localhost:9999#2": b"y" * 900,
+        "localhost:9999#3": b"b\n",
+    }
+    assert ends(chunks) == {"localhost:9999#1": True, "localhost:9999#2": True}
+    assert reader.counters["connections_without_lines"] == 2
+
+
+def test_without_reconnect_the_input_ends_with_a_peer_that_never_ends_a_line():
+    world = SimulatedWorld()
+    world.network.serve(SERVER, [b"x" * 900, pause("1h")])
+    reader = Tcp("localhost", 9999, reconnect=False).open(world, Limits(line_bytes=100))
+    assert list(ends(pump(world, reader)).values()) == [True]
+    assert reader.status == "ended: the peer sends no line ends"

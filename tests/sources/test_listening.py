@@ -112,6 +112,50 @@ def test_a_silent_connection_keeps_its_place_while_nobody_needs_it():
     assert list(texts(pump(world, reader)).values()) == [b"late, but here\n"]
 
 
+def test_when_full_the_longest_silent_makes_room_after_a_minute():
+    world = SimulatedWorld()
+    reader = listening(world, connections=2)
+    first, second = world.network.dial(DOOR), world.network.dial(DOOR)
+    for peer in (first, second):
+        peer.send(b"x\n")
+    reader.poll(1_000)
+    world.advance("10s")
+    first.send(b"again\n")
+    reader.poll(1_000)
+    third = world.network.dial(DOOR)
+    third.send(b"new\n")
+    chunks = pump(world, reader, lasting="90s", until=lambda chunks: any(c.data == b"new\n" for c in chunks))
+    assert [chunk.partition.split("#")[1] for chunk in chunks] == ["2", "3"]
+    assert world.clock.monotonic_us() == 60_000_000
+    assert [peer.receive(1) for peer in (first, second, third)] == [None, b"", None]
+    assert reader.counters["connections_closed_for_others"] == 1
+
+
+def test_a_silent_sender_is_left_alone_unless_told_otherwise():
+    world = SimulatedWorld()
+    reader, strict = listening(world), TcpListen(port=9998).open(world, Limits(idle_s=60))
+    peers = [world.network.dial(TcpAddress("127.0.0.1", port)) for port in (9999, 9998)]
+    for one, peer in zip((reader, strict), peers, strict=True):
+        peer.send(b"x\n")
+        one.poll(1_000)
+    world.advance("1d")
+    assert reader.poll(1_000) == []
+    assert [chunk.end for chunk in strict.poll(1_000)] == [True]
+    assert strict.counters["connections_closed_idle"] == 1
+
+
+def test_what_is_held_is_no_more_than_a_line_for_each_connection():
+    world = SimulatedWorld()
+    reader = listening(world, line_bytes=100)
+    for size in (50, 100, 700):
+        world.network.dial(DOOR).send(b"x" * size)
+    reader.poll(10_000)
+    assert reader.held_bytes == 250
+    newest = reader.relieve()
+    assert ([chunk.end for chunk in newest], reader.held_bytes) == ([True], 150)
+    assert reader.counters["connections_closed_for_memory"] == 1
+
+
 def test_one_host_may_not_take_all_places():
     world = SimulatedWorld()
     reader = listening(world, connections_per_peer=2)

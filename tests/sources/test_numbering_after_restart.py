@@ -36,7 +36,12 @@ def test_a_source_that_connects():
     world.network.serve(SERVER, [b"4\n"])
     again = resumed(source, world, reader, [Chunk("localhost:9999#3", b"", 0, 0)])
     assert [chunk.partition for chunk in pump(world, again, lasting="1s")] == ["localhost:9999#4"]
-    assert again.counters == {"connections": 4, "reconnects": 3, "connects_failed": 0}
+    assert again.counters == {
+        "connections": 4,
+        "reconnects": 3,
+        "connects_failed": 0,
+        "connections_without_lines": 0,
+    }
 
 
 def test_a_source_that_listens():

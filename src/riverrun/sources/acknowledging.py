@@ -256,6 +256,19 @@ class AcknowledgingReader(ListeningReader):
         with self._lock:
             super()._leave(guest)
 
+    def _endless(self, guest: Guest, chunks: list[Chunk]) -> None:
+        """Hand the line out, or nobody would learn of it.
+
+        It goes under the name of the connection, as it is no line of the producer, who may do better next time.
+        """
+        talk = self._talks[guest]
+        line, talk.open_line = bytes(talk.open_line), bytearray()
+        if talk.ledger is not None and talk.ledger.partition == guest.name:
+            chunks.append(Chunk(guest.name, line, talk.ledger.position, self._now_us))
+            talk.ledger.took(0, len(line))
+        else:
+            chunks.append(Chunk(guest.name, line, 0, self._now_us, end=True, truncated=True))
+
     def _gone(self, guest: Guest, chunks: list[Chunk]) -> None:
         """A connection is over; a line that it did not end will be sent again."""
         talk = self._talks.pop(guest, None)

@@ -9,6 +9,7 @@ from riverrun.errors import SourceError
 from riverrun.ports import Chunk, ChunkNote, FrameChunk, Remembered, Wait
 from riverrun.sources.backoff import Backoff
 from riverrun.sources.draining import drain
+from riverrun.sources.endless import OpenLine
 from riverrun.sources.numbering import number_of
 from riverrun.sources.trouble import in_words
 from riverrun.world import Address, Connection, World
@@ -19,6 +20,7 @@ class ConnectingReader:
 
     Parameters
     ----------
+    line_bytes : the longest line; a peer that sends lines without end is left as one that closes.
     reconnect : connect again when the peer closes or refuses; otherwise the input ends with the connection.
     timeout_us : how long the other end may take to answer.
     hint : what to try when nobody answers.
@@ -30,6 +32,7 @@ class ConnectingReader:
         address: Address,
         *,
         url: str,
+        line_bytes: int,
         reconnect: bool,
         backoff: Backoff,
         timeout_us: int,
@@ -46,10 +49,17 @@ class ConnectingReader:
         self._connected = False
         self._started_us = 0
         self._position = 0
+        self._line_bytes = line_bytes
+        self._line = OpenLine(line_bytes)
         self._failures = 0
         self._retry_us = 0
         self._trouble = ""
-        self._counters = {"connections": 0, "reconnects": 0, "connects_failed": 0}
+        self._counters = {
+            "connections": 0,
+            "reconnects": 0,
+            "connects_failed": 0,
+            "connections_without_lines": 0,
+        }
         self._finished = False
 
     def poll(self, max_bytes: int) -> Sequence[Chunk]:
@@ -125,10 +135,15 @@ class ConnectingReader:
             return self._look_overdue()
         if not data:
             return self._ended("the peer closed the connection")
-        # Whoever sends is worth a quick retry; one that takes a connection only to close it is not.
-        self._failures = 0
         chunk = Chunk(self._partition, data, self._position, self._world.clock.now_us())
         self._position += len(data)
+        self._line.note(data)
+        if self._line.endless:
+            # One over-long line is passed over; this is no sender of lines, and not worth a quick retry.
+            self._counters["connections_without_lines"] += 1
+            return (chunk, *self._ended("the peer sends no line ends"))
+        # Whoever sends is worth a quick retry; one that takes a connection only to close it is not.
+        self._failures = 0
         return (chunk,)
 
     def _look_connected(self, connection: Connection) -> None:
@@ -178,6 +193,7 @@ class ConnectingReader:
         self._connection = None
         self._connected = False
         self._position = 0
+        self._line = OpenLine(self._line_bytes)
 
     @property
     def _partition(self) -> str:

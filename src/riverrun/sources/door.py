@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from riverrun.errors import SourceError
 from riverrun.limits import Limits
+from riverrun.sources.endless import OpenLine
 from riverrun.sources.trouble import in_words
 from riverrun.world import Address, Connection, Listener, World
 
@@ -13,9 +14,8 @@ from riverrun.world import Address, Connection, Listener, World
 ACCEPT_PAUSE_US = 1_000_000
 #: How often to look for connections that have been quiet for too long.
 LOOK_US = 250_000
-#: A connection that has sent so many times the longest line without ending one is closed. A single line that
-#: is too long but ends is passed over.
-ENDLESS_LINES = 8
+#: When all places are taken, a connection that has sent nothing for so long may lose its own.
+QUIET_US = 60_000_000
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +26,7 @@ class Guest:
     ----------
     since_us, heard_us : when it came, and when it sent last (monotonic).
     position : bytes that it has sent.
-    open_bytes : those of them behind the end of the last line.
+    line : what it has sent behind the end of the last line.
     open_us : when that unfinished line was begun, as `Door.unpaused_us` tells the time.
     gone : it is closed.
     """
@@ -36,35 +36,35 @@ class Guest:
     host: str
     since_us: int
     heard_us: int
+    line: OpenLine
     position: int = 0
-    open_bytes: int = 0
     open_us: int = 0
     gone: bool = False
 
     @property
     def proven(self) -> bool:
         """Whether it has ever sent a whole line."""
-        return self.position > self.open_bytes
+        return self.position > self.line.size
+
+    @property
+    def open_bytes(self) -> int:
+        return self.line.size
 
     def note(self, data: bytes, now_us: int, unpaused_us: int) -> None:
         """Take note of what it sent, and of how much has come since its last line ended."""
         self.position += len(data)
         self.heard_us = now_us
-        if data.endswith(b"\n"):
-            self.open_bytes = 0
-            return
-        newline = data.rfind(b"\n")
-        if newline >= 0 or not self.open_bytes:
+        if self.line.note(data):
             self.open_us = unpaused_us
-        self.open_bytes = len(data) - newline - 1 if newline >= 0 else self.open_bytes + len(data)
 
 
 class Door:
     """The places of a listening source.
 
     When all are taken, new connections wait until one is free: one that has not sent a whole line within
-    `limits.first_line_s` makes room, the oldest first. Connections that are silent for `limits.idle_s`, or
-    need more than `limits.line_s` for one line, have to leave in any case.
+    `limits.first_line_s` makes room, the oldest first; when there is none, one that has sent nothing for a
+    minute, the longest silent first. Connections that are silent for `limits.idle_s`, or need more than
+    `limits.line_s` for one line, have to leave in any case.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Door:
         self._first_line_us = round(limits.first_line_s * 1_000_000)
         self._idle_us = _microseconds(limits.idle_s)
         self._line_us = _microseconds(limits.line_s)
-        self._endless_bytes = ENDLESS_LINES * limits.line_bytes
+        self._line_bytes = limits.line_bytes
         try:
             self._listener: Listener = world.network.listen(address)
         except OSError as error:
@@ -100,6 +100,7 @@ class Door:
             "connections_refused_per_peer": 0,
             "connections_closed_silent": 0,
             "connections_closed_idle": 0,
+            "connections_closed_for_others": 0,
             "connections_broken": 0,
             "connections_without_lines": 0,
         }
@@ -136,9 +137,8 @@ class Door:
         latest_us = self._look_after_us if self.guests and self._impatient else None
         if self._full and self._overdue(now_us) is None:
             # Whoever knocks would wake us again and again, for nothing.
-            newcomer = self._oldest_unproven()
-            due_us = None if newcomer is None else newcomer.since_us + self._first_line_us
-            return False, min((at for at in (due_us, latest_us) if at is not None), default=None)
+            dues_us = (self._due_us(guest) for guest in self._candidates())
+            return False, min((at for at in (*dues_us, latest_us) if at is not None), default=None)
         return True, latest_us
 
     @property
@@ -176,10 +176,6 @@ class Door:
         self._look_after_us = now_us + LOOK_US
         return [guest for guest in self.guests if self._too_long(guest, now_us)]
 
-    def endless(self, guest: Guest) -> bool:
-        """Whether a connection sends, but no lines."""
-        return guest.open_bytes > self._endless_bytes
-
     def leave(self, guest: Guest) -> None:
         """Close a connection."""
         self.guests.remove(guest)
@@ -210,20 +206,30 @@ class Door:
             return
         overdue = self._overdue(now_us)
         if self._full and overdue is not None:
-            self.counters["connections_closed_silent"] += 1
+            self.counters[
+                "connections_closed_for_others" if overdue.proven else "connections_closed_silent"
+            ] += 1
             self.leave(overdue)
             left.append(overdue)
         self.number += 1
         self.counters["connections"] += 1
-        self.guests.append(Guest(connection, f"{connection.peer}#{self.number}", host, now_us, now_us))
+        name = f"{connection.peer}#{self.number}"
+        self.guests.append(Guest(connection, name, host, now_us, now_us, OpenLine(self._line_bytes)))
 
     def _overdue(self, now_us: int) -> Guest | None:
-        """The oldest connection that never sent a line, if it has had its time."""
-        found = self._oldest_unproven()
-        return found if found is not None and now_us >= found.since_us + self._first_line_us else None
+        """The connection that loses its place to the next one, if any has had its time."""
+        return next((guest for guest in self._candidates() if now_us >= self._due_us(guest)), None)
 
-    def _oldest_unproven(self) -> Guest | None:
-        return next((guest for guest in self.guests if not guest.proven), None)
+    def _candidates(self) -> list[Guest]:
+        """The oldest connection that never sent a line, and that which has been silent for longest."""
+        unproven = next((guest for guest in self.guests if not guest.proven), None)
+        silent = min(self.guests, key=lambda guest: guest.heard_us, default=None)
+        return [guest for guest in (unproven, silent) if guest is not None]
+
+    def _due_us(self, guest: Guest) -> int:
+        """When a connection may lose its place."""
+        quiet_us = guest.heard_us + QUIET_US
+        return quiet_us if guest.proven else min(quiet_us, guest.since_us + self._first_line_us)
 
     def _too_long(self, guest: Guest, now_us: int) -> bool:
         if self._idle_us is not None and now_us - guest.heard_us >= self._idle_us:

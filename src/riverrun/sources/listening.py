@@ -95,7 +95,7 @@ class ListeningReader:
             self._door.counters["connections_closed_for_memory"] = (
                 self._door.counters.get("connections_closed_for_memory", 0) + 1
             )
-            self._dismiss(max(holding, key=lambda guest: guest.since_us), chunks)
+            self._dismiss(max(reversed(holding), key=lambda guest: guest.since_us), chunks)
         return chunks
 
     def bookmark(self) -> Remembered:
@@ -149,9 +149,10 @@ class ListeningReader:
             return 0
         guest.note(data, now_us, self._door.unpaused_us)
         self._heard(guest, data, chunks)
-        if guest.open_bytes and self._door.endless(guest):
+        if guest.line.endless and not guest.gone:
             # One over-long line is passed over; this is no sender of lines.
             self._door.counters["connections_without_lines"] += 1
+            self._endless(guest, chunks)
             self._dismiss(guest, chunks)
         return len(data)
 
@@ -168,6 +169,9 @@ class ListeningReader:
     def _heard(self, guest: Guest, data: bytes, chunks: list[Chunk]) -> None:
         """A connection has sent something."""
         chunks.append(Chunk(guest.name, data, guest.position - len(data), self._now_us))
+
+    def _endless(self, guest: Guest, chunks: list[Chunk]) -> None:
+        """A connection is about to be closed because its line does not end: all of it has been handed out."""
 
     def _gone(self, guest: Guest, chunks: list[Chunk]) -> None:
         """A connection is over. One that never sent a byte never was a partition."""

@@ -59,11 +59,12 @@ class Tcp(Defaults):
     def format_hint(self) -> str | None:
         return None
 
-    def open(self, world: World, limits: Limits) -> ConnectingReader:  # noqa: ARG002
+    def open(self, world: World, limits: Limits) -> ConnectingReader:
         return ConnectingReader(
             world,
             TcpAddress(self.host, self.port),
             url=self.url,
+            line_bytes=limits.line_bytes,
             reconnect=self.reconnect,
             backoff=Backoff(parse_duration(self.retry), parse_duration(self.retry_max)),
             timeout_us=parse_duration(self.timeout),

@@ -54,11 +54,12 @@ class Unix(Defaults):
     def format_hint(self) -> str | None:
         return None
 
-    def open(self, world: World, limits: Limits) -> ConnectingReader:  # noqa: ARG002
+    def open(self, world: World, limits: Limits) -> ConnectingReader:
         return ConnectingReader(
             world,
             UnixAddress(self.path),
             url=self.url,
+            line_bytes=limits.line_bytes,
             reconnect=self.reconnect,
             backoff=Backoff(parse_duration(self.retry), parse_duration(self.retry_max)),
             # A Unix socket answers at once or not at all.

@@ -1,0 +1,145 @@
+"""Many senders at once, over loopback: faster than the engine, silent, or with lines that never end.
+
+The senders are threads of this process, so what they hold is measured too. Loopback addresses 127.0.0.x stand
+in for many hosts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import polars as pl
+import pytest
+
+import riverrun as rr
+from riverrun.plan.stream import Stream
+from riverrun.runtime.health import Health
+from riverrun.runtime.run import run_outputs
+from riverrun.runtime.stop import Stop
+from riverrun.runtime.summary import Summary
+from riverrun.sinks.memory import MemorySink
+
+SOAK = os.environ.get("RIVERRUN_SOAK") == "1"
+MIB = 1024 * 1024
+SCHEMA = {"sender": pl.Int64, "n": pl.Int64}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+class Running:
+    """A run in a thread of its own, and what is seen of it."""
+
+    def __init__(self, stream: Stream, **options: object) -> None:
+        self.sink = MemorySink()
+        self.looks: list[Health] = []
+        self.summary: Summary | None = None
+        self._stop = Stop()
+        self._options = options
+        self._seen = threading.Condition()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(stream,), daemon=True)
+        self._thread.start()
+
+    def until(self, holds: Callable[[Health], bool], *, within_s: float = 30) -> Health:
+        """Wait until health is as expected."""
+        with self._seen:
+            met = self._seen.wait_for(lambda: self._failure or any(map(holds, self.looks[-1:])), within_s)
+        assert self._failure is None, self._failure
+        assert met, f"not within {within_s} s: {self.looks[-1:]}"
+        return self.looks[-1]
+
+    def end(self) -> Summary:
+        self._stop.now("test")
+        self._thread.join(60)
+        assert self._failure is None, self._failure
+        assert self.summary is not None
+        return self.summary
+
+    def _run(self, stream: Stream) -> None:
+        try:
+            output = stream.write(self.sink)
+            self.summary = run_outputs([output], stop=self._stop, watcher=self._look, **self._options)
+        except BaseException as error:
+            self._failure = error
+            with self._seen:
+                self._seen.notify_all()
+
+    def _look(self, health: Health) -> None:
+        with self._seen:
+            self.looks.append(health)
+            self._seen.notify_all()
+
+
+@contextlib.contextmanager
+def running(stream: Stream, **options: object) -> Iterator[Running]:
+    run = Running(stream, **options)
+    try:
+        run.until(lambda health: True)
+        yield run
+    finally:
+        run._stop.now("test")
+        run._thread.join(60)
+
+
+def listening(port: int, limits: rr.Limits, **options: object) -> Stream:
+    form = rr.Csv(header=False)
+    return rr.read(f"tcp+listen://127.0.0.1:{port}", format=form, schema=SCHEMA, limits=limits, **options)
+
+
+def dial(port: int, host: int = 1) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(f"127.0.0.{host}", 0))
+
+
+def test_40_a_thousand_lines_that_do_not_end() -> None:
+    port, line, budget = free_port(), 64 * 1024, 16 * MIB
+    limits = rr.Limits(line_bytes=line, connections=1_000, connections_per_peer=1_000, budget_bytes=budget)
+    with running(listening(port, limits)) as run, contextlib.ExitStack() as stack:
+        first = run.looks[-1].memory_bytes
+        for at in range(1_000):
+            peer = stack.enter_context(dial(port, 2 + at // 30))
+            with contextlib.suppress(OSError):
+                peer.sendall(b"x" * (line - 1))
+        closed = 1_000 - int(0.8 * budget) // (line - 1)
+        run.until(lambda health: health.sources[0].counters.get("connections_closed_for_memory", 0) >= closed)
+        with dial(port) as healthy:
+            healthy.sendall(b"1,1\n")
+            run.until(lambda health: health.sources[0].applied == 1)
+        summary = run.end()
+    most = max(health.memory_bytes for health in run.looks)
+    print(f"input 40: RSS +{(most - first) / MIB:.1f} of {1.25 * budget / MIB:.0f} MiB")
+    assert most - first <= 1.25 * budget
+    assert dict(summary.sources[0].reasons) == {"truncated": closed}
+
+
+def test_05_half_a_line_and_gone() -> None:
+    port = free_port()
+    with running(listening(port, rr.Limits())) as run:
+        with dial(port) as peer:
+            peer.sendall(b"1,1\n2,")
+        run.until(lambda health: health.sources[0].dead_lettered == 1)
+        summary = run.end()
+    assert run.sink.rows().select("sender", "n").rows() == [(1, 1)]
+    assert dict(summary.sources[0].reasons) == {"truncated": 1}
+
+
+@pytest.mark.parametrize("acked", [False, True])
+def test_02_no_line_end_for_ever_at_a_listening_source(acked, tmp_path) -> None:
+    port = free_port()
+    stream = listening(port, rr.Limits(line_bytes=1_000), ack=acked)
+    with running(stream, state=str(tmp_path / "state") if acked else None) as run:
+        with dial(port) as endless, dial(port) as sound, contextlib.suppress(OSError):
+            sound.sendall(b"1,1\n")
+            endless.settimeout(30)
+            while True:
+                endless.sendall(b"x" * 1_000)
+        run.until(lambda health: (health.sources[0].applied, health.sources[0].dead_lettered) == (1, 1))
+        summary = run.end()
+    assert dict(summary.sources[0].reasons) == {"no-frame": 1}
+    assert summary.sources[0].counters["connections_without_lines"] == 1
