@@ -132,11 +132,22 @@ def test_history_is_run_over_again_with_a_changed_pipeline(folder: Path, call: C
     finally:
         child.terminate()
         assert child.wait(20) == 0, Path("said.txt").read_text()
-    Path("changed.py").write_text(LISTENING.format(port=port, aggregate='top=rr.max("x")', target="second"))
+    changed = LISTENING.format(port=port, aggregate='top=rr.max("x")', target="second")
+    # Nobody is there to be answered, so that this asks nothing of the run.
+    Path("changed.py").write_text(changed.replace('name="door"', 'name="door", ack=True'))
     done = call("run", "changed.py", "--from-journal", "state")
     assert done.code == 0, done.err
     tops = [line.split(",")[3] for line in Path("second.csv").read_text().splitlines()[1:]]
     assert tops == ["9", "19", "29"]
+
+
+def test_a_followed_file_is_read_again_to_its_end(folder: Path, call: Call) -> None:
+    call("run", "pipeline.py", "--state", "state")
+    text = Path("pipeline.py").read_text().replace('"file:in.csv"', '"file:in.csv", follow=True')
+    Path("changed.py").write_text(text.replace("csv:out.csv", "csv:second.csv"))
+    done = call("run", "changed.py", "--from-journal", "state")
+    assert done.code == 0, done.err
+    assert Path("second.csv").read_text() == Path("out.csv").read_text()
 
 
 def _send(port: int, data: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from riverrun.errors import StateError
 from riverrun.plan.nodes import Read
-from riverrun.ports import Chunk, ChunkNote, FrameChunk, Remembered, Wait
+from riverrun.ports import Chunk, ChunkNote, FrameChunk, Remembered, Source, Wait
 from riverrun.runtime.job import distinct_names
 from riverrun.runtime.log import Received, from_body, is_refed
 from riverrun.runtime.pump import Pump
@@ -88,7 +88,7 @@ def pumps_from_journal(path: str, reads: Sequence[Read], world: World) -> list[P
     pumps = []
     for name, read in zip(distinct_names(read.name for read in reads), reads, strict=True):
         if read.source.replayable:
-            pumps.append(Pump(_once(read), world))
+            pumps.append(Pump(read, world, reader=_once(read.source).open(world, read.limits)))
             continue
         if name not in chunks:
             known = ", ".join(map(repr, chunks)) or "nothing of any source"
@@ -113,7 +113,7 @@ def _chunks_of(store: Store) -> dict[str, list[Chunk | FrameChunk]]:
     return found
 
 
-def _once(read: Read) -> Read:
+def _once(source: Any) -> Source:
     """The same, but a file that is followed is read to its end."""
-    source: Any = read.source
-    return replace(read, source=replace(source, follow=False)) if getattr(source, "follow", False) else read
+    made: Source = replace(source, follow=False) if getattr(source, "follow", False) else source
+    return made

@@ -16,6 +16,7 @@ from riverrun.plan.nodes import Output, Read, sources_of
 from riverrun.runtime.dead_letters import DeadLetters
 from riverrun.runtime.ends import Ends, Page
 from riverrun.runtime.health import Health
+from riverrun.runtime.history import HistoryReader
 from riverrun.runtime.job import Job
 from riverrun.runtime.loop import InMemory, Kept, Loop, Watcher
 from riverrun.runtime.opening import OpenState, start_kept
@@ -46,8 +47,11 @@ def run_outputs(
 ) -> Summary:
     """Run outputs until their inputs end, a signal comes, or `until` has passed. See `riverrun.run`."""
     _check_outputs(outputs)
+    # What is run over again asks nobody, and so promises nothing.
+    again = [pump.read for pump in pumps or () if isinstance(pump.reader, HistoryReader)]
     for read in sources_of(*(output.node for output in outputs)):
-        _check_promises(read, kept=state is not None)
+        if read not in again:
+            _check_promises(read, kept=state is not None)
     world = world if world is not None else RealWorld(clock=clock)
     stop = stop if stop is not None else Stop()
     limit_us = None if until is None else parse_duration(until, where="run(until=)")
