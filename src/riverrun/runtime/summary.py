@@ -16,8 +16,8 @@ class Summary:
     seconds : how long it ran.
     sources : the final counts of every source.
     results : rows put out.
-    late : rows put out as late, by the step that refused them.
     stopped_by : ``"end of input"``, ``"until"``, ``"SIGINT"`` or ``"SIGTERM"``.
+    state : what is on the disk; ``None`` for a run that kept no state.
     """
 
     name: str

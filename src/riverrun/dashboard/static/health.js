@@ -98,7 +98,7 @@ export class Pipeline {
     this.rejectedCard = card("Rejected rows", this.reasons, scroll(this.rejected.element, "Rejected rows"));
     this.stepsCard = card("Steps", scroll(this.steps.element, "Steps"));
     this.planCard = card("Plan", this.plan.element);
-    this.state = table(["State folder", "Start", "Last checkpoint", "Took", "Wrote", "Written", "Journal", "Not on disk", "Not in checkpoint", "Results waiting"], 2);
+    this.state = table(["State folder", "Start", "Last checkpoint", "Took", "Wrote", "Checkpoints", "Journal records", "Not synced", "Not in checkpoint", "Results waiting"], 2);
     this.stateCard = card("State", scroll(this.state.element, "State"));
     this.alarm = el("div", { class: "alarm", role: "alert", hidden: true });
     this.element = el(
@@ -207,11 +207,12 @@ function stepRow(step, rate) {
 }
 
 function stateRow(state, now) {
-  const age = state.checkpoint_us === null ? "none yet" : `${duration(Math.max(0, Math.round((now - state.checkpoint_us) / 1e6)) * 1000)} ago`;
+  const age = Math.round((now - state.checkpoint_us) / 1e6);
+  const when = state.checkpoint_us === null ? "none yet" : age < 1 ? "now" : `${duration(age * 1000)} ago`;
   return [
     { nodes: [el("b", { text: state.folder }), el("span", { class: state.full ? "bad" : "good", text: state.full ? "✗ the disk is full" : "✓ stores" })], title: state.folder },
-    { nodes: [el("span", { text: `${duration(state.recovery_s * 1000)}` }), el("small", { text: state.recovery })], title: state.recovery },
-    { text: age, title: `covers record ${number(state.checkpoint_applied)} of ${number(state.applied)} applied` },
+    { nodes: [el("span", { text: duration(state.recovery_s * 1000) }), el("small", { text: state.recovery })], title: state.recovery },
+    { text: when, title: `covers record ${number(state.checkpoint_applied)} of ${number(state.applied)} applied` },
     duration(state.checkpoint_s * 1000),
     bytes(state.checkpoint_bytes),
     { text: number(state.checkpoints), title: "checkpoints written by this run" },
