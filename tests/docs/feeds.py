@@ -60,6 +60,8 @@ class FeedServer:
         self._data = data
         self._hold = hold
         self._over = threading.Event()
+        #: Somebody has been sent the whole feed.
+        self.sent = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -78,6 +80,7 @@ class FeedServer:
                 connection.sendall(self._data)
             except OSError:
                 return  # the page had enough
+            self.sent.set()
             if self._hold:
                 self._over.wait()
 

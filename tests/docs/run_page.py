@@ -26,6 +26,8 @@ from tests.docs.page import Block, Directive, PageError, blocks_of
 DASHBOARD_PORT = "8765"
 #: How long one command of a console block may take.
 COMMAND_LIMIT_S = 60
+#: How long a page may take to read its feed before Ctrl-C is thought of, on a machine that is busy.
+FEED_LIMIT_S = 30
 
 
 class PageRun:
@@ -39,6 +41,7 @@ class PageRun:
         self._saved: dict[str, int] = {}
         self._commands: list[str] = []
         self._servers = contextlib.ExitStack()
+        self._feed_sent = threading.Event()
 
     def run(self) -> int:
         """Run everything; returns how many blocks ran. Raises what a block raises, or `PageError`."""
@@ -74,6 +77,7 @@ class PageRun:
             port, feed, *hold = directive.arguments
             server = FeedServer(self._feed(feed, directive), hold=bool(hold))
             self._servers.callback(server.close)
+            self._feed_sent = server.sent
             self._ports[port] = str(server.port)
         elif directive.word == "file":
             name, feed = directive.arguments
@@ -108,12 +112,23 @@ class PageRun:
         if seconds is None:
             yield
             return
-        timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
+        over = threading.Event()
+
+        def press() -> None:
+            self._wait_for_feed(block)
+            if not over.wait(seconds):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=press, daemon=True).start()
         try:
             yield
         finally:
-            timer.cancel()
+            over.set()
+
+    def _wait_for_feed(self, block: Block) -> None:
+        """A block that reads a feed has read it: seconds count from then, however long it took to start."""
+        if block.directive("server"):
+            self._feed_sent.wait(FEED_LIMIT_S)
 
     def _seconds(self, block: Block) -> float | None:
         directive = block.directive("ctrl-c")
@@ -144,7 +159,10 @@ class PageRun:
             env=environment, start_new_session=True,
         )  # fmt: skip
         try:
-            out, err = self._communicate(process, self._seconds(block))
+            seconds = self._seconds(block)
+            if seconds is not None:
+                self._wait_for_feed(block)
+            out, err = self._communicate(process, seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
