@@ -1,0 +1,153 @@
+"""The whole engine under ``kill -9``: sources, journal, state, outbox and sinks, in real processes.
+
+30 kills of each kind of run, less where time runs out; with ``RIVERRUN_SOAK=1`` in the environment 1,500 each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from riverrun.runtime.log import Received, from_body
+from riverrun.runtime.real_world import RealWorld
+from riverrun.state.store import Store
+from tests.crash.shim import ROOT
+
+SOAK = bool(os.environ.get("RIVERRUN_SOAK"))
+KILLS, SECONDS = (1_500, 2_000) if SOAK else (30, 13)
+
+#: What the sinks of `engine_run.statistics` write.
+TABLES = (
+    *("stats.csv", "stats.sqlite", "stats.duckdb", "stats", "stats.jsonl"),
+    *("late.jsonl", "once.csv", "rolled.csv"),
+)
+
+
+def kills_of(kind: str, folder: Path, kills: int = KILLS, seed: int = 1) -> dict[str, Any]:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.crash.engine_kills",
+        kind,
+        folder,
+        str(kills),
+        str(SECONDS),
+        str(seed),
+    ]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=None if SOAK else subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+        timeout=SECONDS + 85,
+    )
+    assert done.returncode == 0, done.stderr
+    tally: dict[str, Any] = json.loads(done.stdout)
+    return tally
+
+
+def table(path: Path) -> pl.DataFrame:
+    """What stands in a sink, in its order, as other programs read it."""
+    if path.is_dir():
+        return pl.concat([pl.read_parquet(part) for part in sorted(path.glob("*.parquet"))])
+    if path.suffix == ".csv":
+        return pl.read_csv(path)
+    if path.suffix == ".jsonl":
+        return pl.read_ndjson(path, infer_schema_length=None)
+    connected: Any = (
+        duckdb.connect(str(path), read_only=True) if path.suffix == ".duckdb" else sqlite3.connect(path)
+    )
+    with closing(connected) as database:
+        found = database.execute("SELECT * FROM results ORDER BY rowid")
+        names = [column[0] for column in found.description]
+        return pl.DataFrame(found.fetchall(), schema=names, orient="row", infer_schema_length=None)
+
+
+def assert_same(found: Path, expected: Path, *, by_key: bool) -> int:
+    """Every sink holds the same rows in the same order; how many there are.
+
+    Parameters
+    ----------
+    by_key : only the order within each key is compared: producers take turns differently in every run.
+    """
+    rows = 0
+    for name in TABLES:
+        tables = [table(folder / name) for folder in (found, expected)]
+        if by_key:
+            tables = [made.sort("key", maintain_order=True) for made in tables]
+        try:
+            assert_frame_equal(*tables, check_exact=False, rel_tol=1e-12, abs_tol=1e-12)
+        except AssertionError as error:
+            raise AssertionError(f"{name} is not what it should be: {error}") from error
+        rows += tables[0].height
+    return rows
+
+
+def assert_nothing_to_replay(state: Path) -> None:
+    """A run that ended in peace leaves nothing to do again."""
+    with Store.open(str(state), RealWorld(), create=False) as store:
+        position = store.recovery.position
+        behind = [frame for frame in store.frames(position) if frame.sequence > position]
+        records = [from_body(frame.body, where="journal") for frame in behind]
+    assert [record for record in records if not isinstance(record, Received)] == []
+
+
+def say(kind: str, tally: dict[str, Any], **found: int) -> None:
+    told = ", ".join(f"{name} {number:,}" for name, number in found.items())
+    recovering = tally["kills_while_recovering"]
+    print(f"\n{kind}: {tally['kills']} kills, {recovering} of them during recovery, {told}", flush=True)
+
+
+@pytest.mark.timeout(SECONDS + 90)
+@pytest.mark.parametrize("kind", ["acks", "file"])
+def test_every_row_counts_once_in_every_sink(kind: str, tmp_path: Path) -> None:
+    tally = kills_of(kind, tmp_path)
+    rows = assert_same(tmp_path / "killed", tmp_path / "whole", by_key=kind == "acks")
+    say(kind, tally, lines=tally["lines"], results=rows, lost=0, doubled=0)
+    assert tally["kills"] >= 6
+    assert tally["kills_while_recovering"] >= 0.15 * tally["kills"]
+    assert max(tally["stop_s"]) < 5
+    assert_nothing_to_replay(tmp_path / "killed" / "state")
+
+
+@pytest.mark.timeout(SECONDS + 90)
+def test_without_acknowledgments_rows_are_lost_and_none_is_doubled(tmp_path: Path) -> None:
+    """Plain TCP: the negative control of the loss, and half of the promise."""
+    tally = kills_of("plain", tmp_path)
+    sent = Counter(rows_of((tmp_path / "sent.csv").read_text()))
+    found = Counter(table(tmp_path / "killed" / "rows.csv")["id"].to_list())
+    lost, doubled = (sent - found).total(), (found - sent).total()
+    say("plain", tally, lines=tally["lines"], lost=lost, doubled=doubled)
+    assert doubled == 0
+    assert lost > 0, "the test finds nothing: some rows must be lost"
+
+
+@pytest.mark.timeout(SECONDS + 90)
+def test_a_sink_without_tokens_doubles(tmp_path: Path) -> None:
+    """The negative control of the doubling; nothing is missing all the same."""
+    tally = kills_of("naive", tmp_path)
+    sent = Counter(rows_of((tmp_path / "sent.csv").read_text()))
+    found = Counter(int(line) for line in (tmp_path / "killed" / "naive.txt").read_text().splitlines())
+    lost, doubled = (sent - found).total(), (found - sent).total()
+    say("naive", tally, lines=tally["lines"], lost=lost, doubled=doubled)
+    assert lost == 0
+    assert doubled > 0, "the test finds nothing: some rows must be there twice"
+
+
+def rows_of(sent: str) -> list[int]:
+    """The numbers of the rows that are none of nonsense."""
+    return [int(line.split(",")[1]) for line in sent.splitlines() if "," in line]
