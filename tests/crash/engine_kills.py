@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.crash.engine_feeds import GrowingFile, Lines, Producer, free_port
-from tests.crash.engine_run import forked, live
+from tests.crash.engine_run import KNOWN, RECOVERED, forked, live
 
 PATIENCE_S = 60.0
 #: How long a life lasts at most once it has recovered.
@@ -46,6 +46,9 @@ class Loop:
         self.kind = kind
         self.folder = folder
         self.tally = Tally()
+        self._told: int | None = None
+        self._said = b""
+        self._known = False
         self.chance = random.Random(seed if known is None else -seed - 1)
         names = {"file": ["f"], "plain": ["p"]}.get(kind, ["a", "b", "c"])
         self.lines = [Lines(n, seed, known=None if known is None else known[n]) for n in names]
@@ -59,33 +62,49 @@ class Loop:
             for lines in self.lines
         ]
 
-    def begin(self) -> tuple[int, int]:
-        told, telling = os.pipe()
-        process = forked(partial(live, self.kind, self.place, telling), self.folder)
+    def begin(self) -> int:
+        """Begin a life; its process."""
+        if self._told is not None:
+            os.close(self._told)
+        self._told, telling = os.pipe()
+        self._said = b""
+        process = forked(partial(live, self.kind, self.place, telling, len(self.feeds)), self.folder)
         os.close(telling)
-        return process, told
+        return process
 
-    def feed(self, process: int, until: float, *, told: int | None = None) -> bool:
-        """Feed until an instant, or until the life says that it has recovered; whether it has."""
-        while (left := until - time.monotonic()) > 0:
-            if told is not None and select.select([told], [], [], 0)[0]:
-                if os.read(told, 1):
-                    return True
-                told = None
+    def feed(self, process: int, seconds: float, *, until: bytes = b"-") -> bool:
+        """Feed for some time, or until the life says a word: `RECOVERED`; whether it has."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and until not in self._said:
             self.turn()
             self.check_alive(process)
-            select.select([], [], [], min(left, 0.005))
-        return False
+            assert self._told is not None
+            if select.select([self._told], [], [], min(left, 0.005))[0]:
+                self._said += os.read(self._told, 2)
+                self._known |= KNOWN in self._said
+        return until in self._said
 
     def turn(self) -> None:
-        """Everybody sends a little; nobody goes on before all have begun, so that no partition is too late."""
-        begun = all(feed.safe for feed in self.feeds)
+        """Everybody sends a little.
+
+        Nobody goes on before the engine knows of all, since it does not wait for partitions of which it knows
+        nothing: results would follow from who came first.
+        """
         for feed in self.feeds:
-            if begun:
+            if self._known:
                 feed.lines.grow(self.chance.randint(0, 6))
-            elif feed.safe:
-                continue
-            feed.turn(self.chance.randint(1, 40) if begun else 1)
+            if self._known or not feed.safe:
+                feed.turn(self.chance.randint(1, 40) if self._known else 1)
+
+    def send_all(self, process: int) -> None:
+        """Feed until everything is safe, and stop."""
+        end = time.monotonic() + PATIENCE_S
+        while not all(feed.done for feed in self.feeds):
+            assert time.monotonic() < end, "what was sent is not taken"
+            self.feed(process, 0.02)
+        self.tally.lines = sum(len(lines.all) for lines in self.lines)
+        self.tally.stop_s.append(stopped(process, self.folder))
+        self.hang_up()
 
     def check_alive(self, process: int) -> None:
         ended, status = os.waitpid(process, os.WNOHANG)
@@ -95,18 +114,17 @@ class Loop:
 
     def kill_one(self) -> None:
         """One life and its end."""
-        process, told = self.begin()
+        process = self.begin()
         began = time.monotonic()
         usual_s = sorted(self.tally.recovery_s[-9:])[len(self.tally.recovery_s[-9:]) // 2 :][:1] or [0.3]
         early = self.tally.kills % 3 == 0
         patience_s = self.chance.uniform(0, usual_s[0]) if early else PATIENCE_S
-        recovered = self.feed(process, began + patience_s, told=told)
+        recovered = self.feed(process, patience_s, until=RECOVERED)
         if recovered:
             self.tally.recovery_s.append(time.monotonic() - began)
-            self.feed(process, time.monotonic() + self.chance.uniform(0, LIFE_S))
+            self.feed(process, self.chance.uniform(0, LIFE_S))
         os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
-        os.close(told)
         self.hang_up()
         self.tally.kills += 1
         self.tally.kills_while_recovering += not recovered
@@ -115,16 +133,9 @@ class Loop:
         """A last life: everything is sent, then SIGTERM."""
         for feed in self.feeds:
             feed.lines.close()
-        process, told = self.begin()
-        self.feed(process, time.monotonic() + PATIENCE_S, told=told)
-        end = time.monotonic() + PATIENCE_S
-        while not all(feed.done for feed in self.feeds):
-            assert time.monotonic() < end, "what was sent is not taken"
-            self.feed(process, time.monotonic() + 0.02)
-        self.tally.lines = sum(len(lines.all) for lines in self.lines)
-        self.tally.stop_s.append(stopped(process, self.folder))
-        os.close(told)
-        self.hang_up()
+        process = self.begin()
+        self.feed(process, PATIENCE_S, until=RECOVERED)
+        self.send_all(process)
 
     def hang_up(self) -> None:
         for feed in self.feeds:
@@ -157,12 +168,7 @@ def main(kind: str, folder: str, kills: str, seconds: str, seed: str) -> None:
     if kind in ("file", "acks"):
         known = {lines.name: lines.all for lines in loop.lines}
         whole = Loop(kind, Path(folder) / "whole", int(seed), known)
-        process, told = whole.begin()
-        whole.feed(process, time.monotonic() + PATIENCE_S, told=told)
-        while not all(feed.done for feed in whole.feeds):
-            whole.feed(process, time.monotonic() + 0.02)
-        stopped(process, whole.folder)
-        os.close(told)
+        whole.send_all(whole.begin())
     sent = b"".join(line for lines in loop.lines for line in lines.all)
     (Path(folder) / "sent.csv").write_bytes(sent)
     print(json.dumps(asdict(loop.tally)))

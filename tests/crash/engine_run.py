@@ -33,7 +33,9 @@ from riverrun.runtime.run import run_outputs
 SCHEMA = {"ts": rr.Timestamp("ms"), "id": pl.Int64, "key": pl.String, "x": pl.Float64}
 ROWS = {"format": rr.Csv(header=False), "schema": SCHEMA, "time": "ts", "delay": "1s"}
 STATE = rr.State("state", every="50ms")
-#: What `numbered` outputs hold, one line for each row.
+#: What a life says of itself.
+RECOVERED, KNOWN = b"r", b"k"
+#: What the sink without tokens writes.
 NAIVE = "naive.txt"
 
 
@@ -106,19 +108,22 @@ def forked(life: Callable[[], None], folder: Path) -> int:
         os._exit(1)
 
 
-def live(kind: str, place: str, told: int) -> None:
-    """Run until killed or stopped; says how many rows of the past there are as soon as it has recovered."""
-    said = False
+def live(
+    kind: str, place: str, telling: int, partitions: int = 1, dashboard: tuple[str, int] | None = None
+) -> None:
+    """Run until killed or stopped. Says `RECOVERED`, and `KNOWN` once it knows so many partitions."""
+    said = b""
 
     def look(health: Health) -> None:
         nonlocal said
         for source in health.sources:
             assert source.conserved, f"rows are not conserved: {source}"
-        if not said:
-            said = True
-            os.write(told, b"b")
+        words = RECOVERED + (KNOWN if health.sources[0].partitions >= partitions else b"")
+        if words != said:
+            os.write(telling, words[len(said) :])
+            said = words
 
-    print(run_outputs(outputs(kind, place), state=STATE, watcher=look), file=sys.stderr)
+    print(run_outputs(outputs(kind, place), state=STATE, watcher=look, dashboard=dashboard), file=sys.stderr)
 
 
 def recover(kind: str, place: str, digest: str) -> None:

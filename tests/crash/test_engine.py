@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -82,13 +83,15 @@ def assert_same(found: Path, expected: Path, *, by_key: bool) -> int:
 
     Parameters
     ----------
-    by_key : only the order within each key is compared: producers take turns differently in every run.
+    by_key : only the order within each key, or window of it, is compared: the watermark that closes windows
+        is that of all producers, and they take turns differently in every run.
     """
     rows = 0
     for name in TABLES:
         tables = [table(folder / name) for folder in (found, expected)]
         if by_key:
-            tables = [made.sort("key", maintain_order=True) for made in tables]
+            order = [name for name in ("key", "window_start") if name in tables[0].columns]
+            tables = [made.sort(order, maintain_order=True) for made in tables]
         try:
             assert_frame_equal(*tables, check_exact=False, rel_tol=1e-12, abs_tol=1e-12)
         except AssertionError as error:
@@ -151,3 +154,64 @@ def test_a_sink_without_tokens_doubles(tmp_path: Path) -> None:
 def rows_of(sent: str) -> list[int]:
     """The numbers of the rows that are none of nonsense."""
     return [int(line.split(",")[1]) for line in sent.splitlines() if "," in line]
+
+
+def scene(name: str, folder: Path, seed: int = 1) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.crash.engine_scenes", name, folder, str(seed)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_a_signal_under_load_ends_the_run_soon_and_leaves_nothing_to_replay(tmp_path: Path) -> None:
+    told = scene("stop", tmp_path)
+    print(f"\nSIGTERM under load: {told['stop_s']:.1f} s, {told['safe']:,} lines acknowledged")
+    assert told["stop_s"] < 5
+    assert_nothing_to_replay(tmp_path / "killed" / "state")
+
+
+def test_a_second_run_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
+    told = scene("second", tmp_path)
+    assert told["code"] == 1
+    assert f"in use by another process, number {told['first']}" in told["said"]
+    assert told["refused_s"] < 5
+    assert told["opened"]
+
+
+@pytest.mark.parametrize("seed", range(40 if SOAK else 2))
+def test_recovery_comes_to_the_same_whatever_crashed_and_wherever(seed: int, tmp_path: Path) -> None:
+    """The same journal after other crashes, or out of a savepoint in another folder: the same state."""
+    digests = scene("histories", tmp_path, seed)
+    assert len(set(digests.values())) == 1
+    for name in ("crashed", "restored"):
+        assert_same(tmp_path / name, tmp_path / "once", by_key=False)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder whose state is on a small disk of its own."""
+    state = tmp_path / "killed" / "state"
+    state.mkdir(parents=True)
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=192m", "tmpfs", state], capture_output=True)
+    if made.returncode:
+        pytest.skip(f"a small disk needs the right to mount one: {made.stderr.decode().strip()}")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", state], check=True)
+
+
+def test_a_full_disk_stops_acknowledgments_and_nothing_else(small_disk: Path) -> None:
+    told = scene("full", small_disk)
+    print(f"\nfull disk: went on {told['resumed_s']:.1f} s after there was space; {told['lines']:,} lines")
+    assert told["while_full"] == 0
+    assert told["read_on"] == 0, "what cannot be kept must not be read"
+    assert told["resumed_s"] < 5
+    assert told["stop_s"] < 5
+    found = Counter((small_disk / "killed" / "naive.txt").read_text().splitlines())
+    assert found == Counter(str(number) for number in range(1, told["lines"] - 1)) + Counter(["0", "0"])

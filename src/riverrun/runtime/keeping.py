@@ -30,6 +30,7 @@ class Keeper:
         self._checkpoints: deque[Checkpoint] = deque()
         self._writing = False
         self._ended = False
+        self._closing = False
         self._acks = [Promises(pump.reader) for pump in durable.job.pumps]
         self._group_commit = GroupCommit(durable.store, [self._synced], self._failed)
         self._threads = [
@@ -68,7 +69,11 @@ class Keeper:
         Parameters
         ----------
         complete : whether to write a last checkpoint with everything that was applied.
+
+        Raises `StateFullError` when the disk is full: nobody would know when there is space again. What is not
+        on it was not acknowledged either.
         """
+        self._closing = True
         try:
             if complete and self._failure is None:
                 self._enqueue(self.durable.take())
@@ -150,12 +155,16 @@ class Keeper:
                 self.durable.write(checkpoint)
                 return
             except StateFullError:
+                if self._closing:
+                    raise
                 with self._changed:
                     self._changed.wait(FULL_S)
 
     def _wait_synced(self, record: int) -> None:
         with self._changed:
             while self.durable.store.synced < record and self._failure is None:
+                if self._closing and self.durable.store.full:
+                    return
                 self._changed.wait(LOOK_UP_S)
         self.check()
 

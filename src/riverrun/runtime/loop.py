@@ -15,6 +15,10 @@ from riverrun.runtime.queue import Item, Queue
 from riverrun.runtime.receiving import Intaking, run_source
 from riverrun.runtime.stop import Stop
 
+#: Once asked to stop, a run that keeps its state works so long on what it has received. The rest is safe in the
+#: journal, or stands in its source, and the next run goes on with it.
+WORK_THROUGH_US = 1_500_000
+
 
 @dataclass(slots=True)
 class Watcher:
@@ -33,6 +37,9 @@ class Watcher:
 
 class InMemory:
     """A run that keeps no state."""
+
+    #: What is left undone at the end is lost.
+    keeps = False
 
     def __init__(self, job: Job, ends: Ends) -> None:
         self._job = job
@@ -55,6 +62,8 @@ class InMemory:
 
 class Kept:
     """A run that keeps its state."""
+
+    keeps = True
 
     def __init__(self, keeper: Keeper, stop: Stop) -> None:
         self._keeper = keeper
@@ -94,6 +103,7 @@ class Loop:
         self._stop = stop
         self._watch = watch
         self._deadline_us: int | None = None
+        self._leave_us: int | None = None
         self._look_up_us = 0
         self._threads: list[threading.Thread] = []
         self._queue = Queue(Budget(min(pump.read.limits.budget_bytes for pump in job.pumps)))
@@ -113,9 +123,9 @@ class Loop:
             thread.start()
 
     def run(self, deadline_us: int | None) -> None:
-        """Until every source has ended."""
+        """Until every source has ended, or enough was done after a stop."""
         self._deadline_us = deadline_us
-        while self._open:
+        while self._open and not self._enough():
             item = self._queue.take(self._timeout_s())
             if item is not None:
                 self._work(item)
@@ -128,6 +138,13 @@ class Loop:
         self._queue.stop()
         for thread in self._threads:
             thread.join(timeout=5)
+
+    def _enough(self) -> bool:
+        if not self._stop.asked or not self._engaged.keeps:
+            return False
+        now_us = self._clock_us()
+        self._leave_us = now_us + WORK_THROUGH_US if self._leave_us is None else self._leave_us
+        return now_us >= self._leave_us
 
     def _work(self, item: Item) -> None:
         if item.error is not None:

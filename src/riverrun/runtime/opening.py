@@ -182,7 +182,8 @@ def _intaking(at: int, keeper: Keeper, left: Left) -> Intaking:
         return record
 
     bookmark = job.pumps[at].reader.bookmark()
-    return Intaking(at, job, write_down, Gathered(tuple(left.chunks), left.upto, bookmark))
+    rest = Gathered(tuple(left.chunks), left.upto, bookmark)
+    return Intaking(at, job, write_down, rest, full=lambda: keeper.durable.store.full)
 
 
 def _check(pumps: Sequence[Pump]) -> None:

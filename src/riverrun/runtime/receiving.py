@@ -57,12 +57,14 @@ class Intaking:
     write_down : keeps chunks that cannot be read again, and tells the number of their record; ``None``:
         nothing is kept.
     left : chunks of an earlier run that are safe, and that nobody has applied yet.
+    full : whether the disk has no space, so that nothing more can be kept.
     """
 
     at: int
     job: Job
     write_down: Callable[[Sequence[AnyChunk]], int | None] | None = None
     left: Gathered = field(default_factory=lambda: Gathered(()))
+    full: Callable[[], bool] = lambda: False
 
     @property
     def pump(self) -> Pump:
@@ -161,8 +163,14 @@ def _received(
     drained_us: int | None = None
     while not pump.finished:
         if stop.asked and drained_us is None:
-            drained_us = world.clock.monotonic_us() + DRAIN_US
-        chunks = metered.receive(RECEIVE_BYTES)
+            drained_us = world.clock.monotonic_us() + (0 if _comes_again(intaking) else DRAIN_US)
+        if intaking.full() and not gathered:
+            # What cannot be kept is not read: senders see it, and nothing piles up in memory.
+            if stop.asked:
+                break
+            world.wait((), world.clock.monotonic_us() + STOP_CHECK_US)
+            continue
+        chunks = [] if intaking.full() else metered.receive(RECEIVE_BYTES)
         if chunks:
             upto = write_down(chunks)
         gathered += chunks
@@ -189,6 +197,11 @@ def _received(
     metered.end()
     if gathered:
         yield intaking.gathered(gathered, upto, charged)
+
+
+def _comes_again(intaking: Intaking) -> bool:
+    """Whether senders keep what is not acknowledged, so that nothing has to be read in haste."""
+    return intaking.write_down is not None and intaking.pump.read.source.acknowledges
 
 
 def _forget(_: Sequence[AnyChunk]) -> None:
