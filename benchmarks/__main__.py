@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 import riverrun as rr
-from benchmarks import dirty, durable, latency, scale, startup, state, throughput
+from benchmarks import acks, dirty, durable, latency, recover, scale, startup, state, throughput
 
 Measurement = Callable[[], Mapping[str, float]]
 
@@ -37,6 +37,8 @@ MEASUREMENTS: Mapping[str, tuple[str, Measurement]] = {
     "latency": ("latency at 100,000 rows/s", lambda: latency.measure(100_000, 10)),
     "latency_10k": ("latency at 10,000 rows/s", lambda: latency.measure(10_000, 10)),
     "scale": ("ten times the rows", scale.measure),
+    "engine_acks": ("64 producers, each waiting for its own acknowledgment of 1 kB", acks.measure),
+    "engine_recover": ("a start after a crash, to the first new acknowledgment", recover.measure),
     "startup": ("start", startup.measure),
     "commit": ("durable: 1 MiB on the disk, beside the bare disk and one SQLite file", state.measure_commit),
     "recover": ("durable: start with 100 MiB of state and 64 MiB of journal", state.measure_recover),

@@ -1,0 +1,77 @@
+"""A start after a crash: 100 MB of state, 64 MB of journal behind it, until the first new acknowledgment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.acks import connect
+
+KEYS = 1_000_000
+#: Rows of the journal behind the state: 64 MB of them.
+TAIL_ROWS = 3_200_000
+
+PIPELINE = """
+import sys, polars as pl, riverrun as rr
+schema = {"ts": rr.Timestamp("ms"), "key": pl.Int64, "x": pl.Float64}
+door = rr.read(
+    f"tcp+listen://127.0.0.1:{sys.argv[1]}", ack=True, limits=rr.Limits(connections_per_peer=100),
+    format=rr.Csv(header=False), schema=schema, time="ts",
+)
+stats = door.group_by("key").window(rr.tumbling("1d")).agg(n=rr.count(), mean=rr.mean("x"), var=rr.var("x"))
+rr.run(stats.write(f"csv:{sys.argv[2]}/stats.csv"), state=rr.State(f"{sys.argv[2]}/state", every=sys.argv[3]))
+"""
+
+
+def measure() -> dict[str, float]:
+    """Seconds from the start of the process, which includes imports, to the first new acknowledgment."""
+    folder = Path(tempfile.mkdtemp(prefix="riverrun-recover-"))
+    try:
+        with _engine(folder, "200ms") as port:
+            _send(port, b"".join(b"%d,%d,1.5\n" % (n // 1_000, n) for n in range(KEYS)))
+            time.sleep(2)
+        state_bytes = sum(file.stat().st_size for file in (folder / "state").glob("state.db*"))
+        with _engine(folder, "1h") as port:
+            tail = b"".join(b"%d,%d,%d.25\n" % (n // 3_200, n * 7 % KEYS, n) for n in range(TAIL_ROWS))
+            _send(port, tail)
+        began = time.perf_counter()
+        with _engine(folder, "1h") as port:
+            _send(port, b"1,1,1\n")
+            first_s = time.perf_counter() - began
+        return {"state_MB": state_bytes / 1e6, "journal_MB": len(tail) / 1e6, "first_ack_s": first_s}
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _engine(folder: Path, every: str) -> Iterator[int]:
+    """A run that is killed in the end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    command = [sys.executable, "-c", PIPELINE, str(port), str(folder), every]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield port
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _send(port: int, data: bytes) -> None:
+    """Send lines of the producer `p` on from what is acknowledged, and wait until all of them are."""
+    with connect(port) as connection:
+        connection.sendall(b"HELLO p\n")
+        answers = connection.makefile("rb")
+        target = int(answers.readline()[1:]) + data.count(b"\n")
+        connection.sendall(data)
+        while int(answers.readline()[1:]) < target:
+            pass
