@@ -17,7 +17,8 @@ def add(commands: Commands) -> None:
             Records that a run with a state folder could not accept are kept there, with the reason of each.
             `list` shows them, newest first. `replay` feeds them into the pipeline again, mended by then: what
             is accepted counts, once, as of its event time (and is late where its window is closed), what is
-            refused again becomes a new dead letter. No run may use the folder meanwhile.
+            refused again becomes a new dead letter. What is fed again counts as received again. No run may use
+            the folder meanwhile.
             """,
         examples="""
             riverrun dead-letters list state/

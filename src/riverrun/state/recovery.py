@@ -44,6 +44,7 @@ class RecoveryReport:
             return "a new state folder"
         first = (
             f"checkpoint {self.checkpoint} with everything up to frame {self.position}; "
-            f"{self.frames} frames ({self.frame_bytes:,} bytes) of the journal behind it; {self.seconds:.3f} s"
+            f"{self.frames:,} frame{'' if self.frames == 1 else 's'} ({self.frame_bytes:,} bytes) of the journal "
+            f"behind it; {self.seconds:.3f} s"
         )
         return "\n".join([first, *self.dropped, *self.stepped_over])

@@ -52,7 +52,7 @@ class Manifest:
         size = sum(part.bytes for part in self.parts)
         return (
             f"everything up to frame {self.last}, made {format_instant(self.created_us)}, "
-            f"{len(self.parts)} files, {size:,} bytes"
+            f"{len(self.parts)} file{'' if len(self.parts) == 1 else 's'}, {size:,} bytes"
         )
 
 
