@@ -42,9 +42,9 @@ class RecoveryReport:
         """For people: one line, and one more for each thing that was not as it should be."""
         if self.is_new:
             return "a new state folder"
+        frames = "1 frame" if self.frames == 1 else f"{self.frames:,} frames"
         first = (
             f"checkpoint {self.checkpoint} with everything up to frame {self.position}; "
-            f"{self.frames:,} frame{'' if self.frames == 1 else 's'} ({self.frame_bytes:,} bytes) of the journal "
-            f"behind it; {self.seconds:.3f} s"
+            f"{frames} ({self.frame_bytes:,} bytes) of the journal behind it; {self.seconds:.3f} s"
         )
         return "\n".join([first, *self.dropped, *self.stepped_over])
