@@ -16,6 +16,8 @@ from riverrun.schema import Column, Schema
 #: Every whole number below this one is a double; from here on only every second one is, and less.
 WHOLE_BELOW = 2.0**53
 
+_ORDER = "__riverrun_line"
+
 
 @dataclass(slots=True)
 class Collected:
@@ -73,12 +75,23 @@ class RowBuilder:
 def replace_rows(
     fast: pl.DataFrame, flagged: pl.Series, strict: pl.DataFrame, at: Sequence[int]
 ) -> pl.DataFrame:
-    """The rows of `fast` that are not flagged, and the rows of `strict` put in at the indices `at`."""
+    """The rows of `fast` that are not flagged, and the rows of `strict` put in at the indices `at`.
+
+    A record may be several rows (an array of objects); then its index stands there several times.
+    """
     keep = ~flagged
     if not strict.height:
         return fast.filter(keep)
+    if len(set(at)) < len(at):
+        return _sorted_in(fast, keep, strict, at)
     mended = [
         column.clone().scatter(at, values)  # in place
         for column, values in zip(fast.get_columns(), strict.get_columns(), strict=True)
     ]
     return pl.DataFrame(mended).filter(keep.scatter(at, True))
+
+
+def _sorted_in(fast: pl.DataFrame, keep: pl.Series, strict: pl.DataFrame, at: Sequence[int]) -> pl.DataFrame:
+    index = pl.int_range(fast.height, dtype=pl.Int64, eager=True).alias(_ORDER)
+    placed = strict.with_columns(pl.Series(_ORDER, at, dtype=pl.Int64))
+    return pl.concat([fast.hstack([index]).filter(keep), placed]).sort(_ORDER, maintain_order=True).drop(_ORDER)

@@ -19,9 +19,11 @@ class OpenLine:
 
     >>> line = OpenLine(limit_bytes=2)
     >>> line.note(b"ok\\n" + b"x" * 16)
+    True
     >>> line.size, line.endless
     (16, False)
     >>> line.note(b"x")
+    False
     >>> line.endless
     True
     """
