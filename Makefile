@@ -47,7 +47,7 @@ test: $(VENV)/.ready-all ## run the tests (ARGS="-k csv"); the last line counts 
 
 # One process, and its output as it comes: these loops take the disk for themselves.
 soak: $(VENV)/.ready-all ## thousands of kills, power cuts, failed syncs and damaged files: about an hour
-	@RIVERRUN_SOAK=1 $(BIN)/python -m pytest -s -v tests/crash $(ARGS)
+	@RIVERRUN_SOAK=1 $(BIN)/python -m pytest -s -v tests/crash tests/soak $(ARGS)
 
 check: check-lint check-format check-types check-imports check-docs ## lint, format, types, import contract, docs (-k: go on after a failure)
 

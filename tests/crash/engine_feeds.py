@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 #: Event time of the last row of everybody, so that every window closes.
 SENTINEL_MS = 10_000_000_000
@@ -27,6 +28,19 @@ def rows(name: str, seed: int) -> Iterator[bytes]:
         yield b"%d,%d,%s%d,%.3f\n" % (time_ms, ident, name.encode(), chance.randrange(5), chance.gauss(100, 5))
 
 
+class Sendable(Protocol):
+    """Lines that a producer has to send, told by their numbers."""
+
+    name: str
+
+    @property
+    def count(self) -> int:
+        """How many there are by now."""
+
+    def piece(self, first: int, last: int) -> bytes:
+        """Those from one number up to another, which is not among them."""
+
+
 class Lines:
     """What a sender has to send: grows until `close`."""
 
@@ -35,6 +49,13 @@ class Lines:
         self._rows = rows(name, seed)
         self.all = known if known is not None else [b"0,0,%s0,1\n" % name.encode()]
         self._closed = known is not None
+
+    @property
+    def count(self) -> int:
+        return len(self.all)
+
+    def piece(self, first: int, last: int) -> bytes:
+        return b"".join(self.all[first:last])
 
     def grow(self, count: int) -> None:
         if not self._closed:
@@ -53,7 +74,7 @@ class Producer:
     careless : there are no acknowledgments: what was handed to the socket counts as sent.
     """
 
-    def __init__(self, lines: Lines, port: int, *, careless: bool = False) -> None:
+    def __init__(self, lines: Sendable, port: int, *, careless: bool = False) -> None:
         self.lines = lines
         self.acknowledged = self.sent = 0
         self._port = port
@@ -69,7 +90,7 @@ class Producer:
 
     @property
     def done(self) -> bool:
-        return self.safe == len(self.lines.all) and not self._rest
+        return self.safe == self.lines.count and not self._rest
 
     def turn(self, count: int) -> None:
         """Listen, then send a little."""
@@ -113,8 +134,8 @@ class Producer:
     def _send(self, count: int) -> None:
         assert self._socket is not None
         if not self._rest:
-            self._rest = b"".join(self.lines.all[self.sent : self.sent + count])
-            self.sent = min(len(self.lines.all), self.sent + count)
+            first, self.sent = self.sent, min(self.lines.count, self.sent + count)
+            self._rest = self.lines.piece(first, self.sent)
         self._rest = self._rest[self._socket.send(self._rest) :] if self._rest else b""
 
 

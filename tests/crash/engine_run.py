@@ -112,6 +112,19 @@ def live(
     kind: str, place: str, telling: int, partitions: int = 1, dashboard: tuple[str, int] | None = None
 ) -> None:
     """Run until killed or stopped. Says `RECOVERED`, and `KNOWN` once it knows so many partitions."""
+    watched(outputs(kind, place), STATE, telling, partitions, dashboard=dashboard)
+
+
+def watched(
+    made: list[Output],
+    state: rr.State,
+    telling: int,
+    partitions: int,
+    *,
+    dashboard: tuple[str, int] | None = None,
+    noted: Callable[[Health], None] = lambda health: None,
+) -> None:
+    """Run until killed or stopped; rows are conserved at every look. What is said is as in `live`."""
     said = b""
 
     def look(health: Health) -> None:
@@ -122,8 +135,9 @@ def live(
         if words != said:
             os.write(telling, words[len(said) :])
             said = words
+        noted(health)
 
-    print(run_outputs(outputs(kind, place), state=STATE, watcher=look, dashboard=dashboard), file=sys.stderr)
+    print(run_outputs(made, state=state, watcher=look, dashboard=dashboard), file=sys.stderr)
 
 
 def recover(kind: str, place: str, digest: str) -> None:
