@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test is timed: how long an example takes is the machine's business.
+settings.register_profile("riverrun", deadline=None)
+settings.load_profile("riverrun")
 
 _BESIDE = (folder / "shared" / "data" for folder in Path(__file__).parents[2:])
 _SHARED = next((folder for folder in _BESIDE if folder.is_dir()), Path())

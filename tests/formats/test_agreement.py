@@ -225,7 +225,7 @@ FORMS = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     data=streams(csv_lines()),
     columns=st.sampled_from(SCHEMAS),
@@ -246,7 +246,7 @@ def test_csv_is_the_same_however_it_is_read_and_cut(
     assert_positions_are_true(data, strict)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     data=streams(json_lines()),
     columns=st.sampled_from(SCHEMAS),
@@ -271,7 +271,7 @@ def test_json_is_the_same_however_it_is_read_and_cut(
         assert strict.records + strict.blank == lines_of(data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     data=streams(csv_lines()),
     pattern=st.sampled_from([None, r"(?P<x>\w+),(?P<y>[^,]*)", r"^(?P<x>\d+)(?P<y>.)?"]),
@@ -293,7 +293,7 @@ def test_lines_are_the_same_however_they_are_cut(
 
 
 @pytest.mark.parametrize("form", [Csv(), Json(), Json(batch_arrays=True), Lines()])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(head=st.one_of(streams(csv_lines()), streams(json_lines())), complete=st.booleans())
 def test_inference_gives_a_schema_or_says_why_not(
     form: Csv | Json | Lines, head: bytes, complete: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from riverrun.formats.json import Json
@@ -28,7 +28,6 @@ def walked(item: object) -> int:
     return sum(map(walked, item)) if isinstance(item, list) else 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(OBJECTS, SPACING, st.booleans()), max_size=8))
 def test_counted_bytes_are_counted_fields(
     records: list[tuple[dict[str, object], tuple[str, str], bool]],

@@ -43,7 +43,7 @@ def check(seen: decoding.Seen, data: bytes, form: Format, schema: Schema, limits
             assert again(letter, form, schema, limits).reasons == [letter.reason]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     data=streams(csv_lines()), columns=st.sampled_from(SCHEMAS), form=FORMS, limits=LIMITS, cut=st.booleans()
 )
@@ -55,7 +55,7 @@ def test_refused_csv_is_refused_again(
     check(seen, data, form, schema, limits)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     data=streams(json_lines()),
     columns=st.sampled_from(SCHEMAS),
@@ -71,7 +71,7 @@ def test_refused_json_is_refused_again(
     check(seen, data, form, schema, limits)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=streams(csv_lines()), limits=LIMITS, cut=st.booleans())
 def test_refused_lines_are_refused_again(data: bytes, limits: Limits, cut: bool) -> None:
     form, schema = Lines(r"(?P<x>\d+),(?P<y>.*)"), Schema.of({"x": pl.Int64, "y": pl.String})

@@ -80,7 +80,7 @@ def check(form: Format, columns: Mapping[str, DeclaredType], limits: Limits, chu
             assert many.same_as(one)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     header=HEADERS,
     data=streams(csv_lines()),
@@ -95,7 +95,7 @@ def test_csv_goes_on_from_a_snapshot_at_any_cut(
     check(form, columns, limits, decoding.pieces(header + data, cuts))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     data=streams(json_lines()),
     columns=st.sampled_from(SCHEMAS),
@@ -109,7 +109,7 @@ def test_json_goes_on_from_a_snapshot_at_any_cut(
     check(form, columns, limits, decoding.pieces(data, cuts))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=streams(csv_lines()), form=LINE_FORMS, limits=LIMITS, cuts=CUTS)
 def test_lines_go_on_from_a_snapshot_at_any_cut(
     data: bytes, form: Lines, limits: Limits, cuts: list[int]

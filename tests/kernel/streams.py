@@ -19,7 +19,7 @@ PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
 
 def examples(count: int) -> Any:
     """How many random inputs a test tries; always the same ones, so that a red run can be repeated."""
-    return settings(max_examples=count, deadline=None, phases=PHASES, derandomize=True)
+    return settings(max_examples=count, phases=PHASES, derandomize=True)
 
 
 SCHEMA = {"t": rr.Timestamp("s"), "key": pl.String, "x": pl.Float64, "row": pl.Int64}

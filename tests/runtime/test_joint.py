@@ -62,7 +62,7 @@ def rounds(draw: st.DrawFn) -> tuple[Format, list[list[Chunk]]]:
     return form, made
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(rounds())
 def test_together_is_as_apart(feed: tuple[Format, list[list[Chunk]]]) -> None:
     form, all_rounds = feed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from riverrun.errors import ConfigError
@@ -237,7 +237,6 @@ events = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(events, st.booleans())
 def test_every_line_arrives_once_whatever_crashes(events, says_where):
     """A producer that keeps what is not acknowledged, and a server that keeps what it acknowledges."""

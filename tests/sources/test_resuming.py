@@ -102,7 +102,6 @@ steps = st.lists(st.builds(Step, st.integers(1, 200), st.integers(0, 3_000_000))
 instants = st.integers(0, 12)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.binary(max_size=300), min_size=1, max_size=4),
     steps,
@@ -119,7 +118,6 @@ def test_files_read_once(contents, polls, bookmark_at, crash_at):
     check_resuming(made, polls, bookmark_at, crash_at)
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=4), steps, instants, instants)
 def test_files_that_are_followed(contents, polls, bookmark_at, crash_at):
     def made():
@@ -140,7 +138,6 @@ tables = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(tables, steps, instants, instants)
 def test_frames_and_iterables_of_them(items, polls, bookmark_at, crash_at):
     check_resuming(lambda: (SimulatedWorld(), Frame(iter(items))), polls, bookmark_at, crash_at)
@@ -152,7 +149,7 @@ def test_a_large_table_is_sliced_at_the_same_rows():
     check_resuming(lambda: (SimulatedWorld(), Frame(frame)), polls, 1, 2)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 300), st.one_of(st.none(), st.sampled_from([40.0, 900.0])), steps, instants, instants)
 def test_made_up_rows(rows, rate, polls, bookmark_at, crash_at):
     start = "2026-01-01T00:00:00Z"

@@ -95,7 +95,7 @@ class Reference:
         raise AssertionError("it does not start any more")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(steps=STEPS, seed=st.integers(0, 1000))
 def test_what_is_found_is_what_was_safe(steps, seed):
     reference = Reference(SimulatedWorld(seed=seed))
