@@ -33,7 +33,7 @@ def setting(default: Any = dataclasses.MISSING, *, help: str, example: str = "")
 
 
 def settings_of(component: type) -> tuple[Setting, ...]:
-    """The declared settings of a component's class, in order."""
+    """The declared settings of a component's class, in the order of its arguments."""
     return tuple(
         Setting(
             field.name,
@@ -42,7 +42,7 @@ def settings_of(component: type) -> tuple[Setting, ...]:
             field.metadata.get("help", ""),
             field.metadata.get("example", ""),
         )
-        for field in dataclasses.fields(component)
+        for field in sorted(dataclasses.fields(component), key=lambda field: bool(field.kw_only))
         if field.init
     )
 

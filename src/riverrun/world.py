@@ -9,6 +9,7 @@ Nothing here blocks but `World.wait`.
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,18 @@ class TcpAddress:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it. Names other than ``localhost`` are not looked up.
+
+        >>> TcpAddress("127.0.0.2", 80).is_loopback, TcpAddress("0.0.0.0", 80).is_loopback
+        (True, False)
+        """
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,21 +50,9 @@ def _split(text: str) -> tuple[str, int]:
     return host or "127.0.0.1", int(port)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`.
-
-    >>> is_loopback("localhost"), is_loopback("127.0.0.2"), is_loopback("0.0.0.0")
-    (True, True, False)
-    """
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def check_reach(address: TcpAddress, *, allow_unauthenticated: bool) -> None:
     """Refuse to show data to a whole network by accident. Raises `ConfigError`."""
-    if is_loopback(address.host) or allow_unauthenticated:
+    if address.is_loopback or allow_unauthenticated:
         return
     raise ConfigError(
         f"{address} can be reached from other machines, and the dashboard has no login",
@@ -80,7 +68,7 @@ def host_check(address: TcpAddress) -> Callable[[str], bool]:
     When bound wider, any literal IP address is fine as well: a rebound name shows as a name.
     """
     names = {*LOOPBACK_NAMES, address.host.lower()}
-    wide = not is_loopback(address.host)
+    wide = not address.is_loopback
     if wide:
         names.add(socket.gethostname().lower())
 

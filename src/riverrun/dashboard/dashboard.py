@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from riverrun.charts.view import View
 from riverrun.clock import Clock
-from riverrun.dashboard.address import check_reach, host_check, is_loopback, listen, parse_address
+from riverrun.dashboard.address import check_reach, host_check, listen, parse_address
 from riverrun.errors import MissingExtraError
 from riverrun.runtime.health import Health
 from riverrun.world import TcpAddress
@@ -78,7 +78,7 @@ class Dashboard:
 
         listening = listen(self._asked)
         self._bound = TcpAddress(self._asked.host, listening.getsockname()[1])
-        exposed = not is_loopback(self._bound.host)
+        exposed = not self._bound.is_loopback
         if exposed:
             log.warning("the dashboard at %s can be seen by everybody who reaches this machine", self.url)
         page = describe_page(self._title, self._views, exposed=exposed, bounds=Bounds())

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Literal
 
 import duckdb
 import polars as pl
 
-from riverrun.component import setting
-from riverrun.errors import ConfigError, MissingExtraError, SinkError, SinkUnavailable
-from riverrun.ports import Remembered
-from riverrun.sinks.columns import check_types, conform
-from riverrun.sinks.failures import sink_failures
-from riverrun.sinks.folders import make_parent
-from riverrun.sinks.mode import check_keys, check_mode
+from riverrun.errors import MissingExtraError, SinkError, SinkUnavailable
+from riverrun.sinks.columns import conform
 from riverrun.sinks.tables import (
     DELIVERED_TABLE,
-    DurableTableWriter,
-    TableWriter,
+    DatabaseFileSink,
     Token,
     check_distinct_names,
     quoted,
 )
-from riverrun.world import World
 
 #: The name under which frames are shown to DuckDB; rows never become text inside a statement.
 _ROWS = "__riverrun_rows"
 
 
 @dataclass(frozen=True, slots=True)
-class DuckdbSink:
+class DuckdbSink(DatabaseFileSink):
     """Write results to a table in a DuckDB file; the table is made when it does not exist.
 
     With ``mode="upsert"`` a result replaces the earlier one with the same keys and window, in one
@@ -48,57 +40,19 @@ class DuckdbSink:
     'duckdb:stats.duckdb'
     """
 
-    path: str = setting(help="the database file", example="stats.duckdb")
-    table: str = setting("results", help="the table", example="per_symbol")
-    mode: Literal["append", "upsert"] = setting(
-        "append", help='"append" adds every revision, "upsert" replaces by keys and window'
-    )
+    scheme = "duckdb"
 
-    def __post_init__(self) -> None:
-        check_mode(self.mode, where=self.url, upsert=True)
-        if not self.path:
-            raise ConfigError("the name of the file is missing", where="duckdb:", hint="duckdb:stats.duckdb")
-        if not self.table or "\0" in self.table:
-            raise ConfigError(f"not a name of a table: {self.table!r}", where=self.url)
-
-    @property
-    def url(self) -> str:
-        return f"duckdb:{self.path}"
-
-    @property
-    def place(self) -> str:
-        """The file and the table, for messages."""
-        return f"{self.url}, table {self.table!r}"
-
-    def open(self, world: World, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> TableWriter:
-        """Connect, and make or check the table."""
-        used_keys = self._used_keys(schema, keys)
-        return TableWriter(self._connect(world, schema, used_keys), used_keys, where=self.place)
-
-    def open_durable(
+    def connect(
         self,
-        world: World,
+        path: str,
         schema: Mapping[str, pl.DataType],
-        keys: Sequence[str],
+        keys: tuple[str, ...],
         *,
-        stream: str,
-        mark: Remembered | None,
-    ) -> DurableTableWriter:
-        """Connect, make or check the table, and read what has been delivered."""
-        used_keys = self._used_keys(schema, keys)
-        table = self._connect(world, schema, used_keys)
-        return DurableTableWriter(table, used_keys, where=self.place, stream=stream, mark=mark)
-
-    def _used_keys(self, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> tuple[str, ...]:
-        return check_keys(keys, schema, where=self.url) if self.mode == "upsert" else ()
-
-    def _connect(self, world: World, schema: Mapping[str, pl.DataType], keys: tuple[str, ...]) -> DuckdbTable:
+        durable: bool,  # noqa: ARG002 - every commit of DuckDB is
+    ) -> DuckdbTable:
         if importlib.util.find_spec("pyarrow") is None:  # DuckDB reads Polars frames through it
             raise MissingExtraError("the sink 'duckdb'", "pyarrow", "duckdb")
-        check_types(schema, where=self.url)
-        with sink_failures(self.url, self.path):
-            make_parent(world.files, self.path)
-        return DuckdbTable(self, world.files.absolute(self.path), schema, keys)
+        return DuckdbTable(self, path, schema, keys)
 
 
 class DuckdbTable:

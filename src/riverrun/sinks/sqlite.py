@@ -7,28 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from riverrun.component import setting
 from riverrun.errors import ConfigError, SinkError, SinkUnavailable
-from riverrun.ports import Remembered
 from riverrun.sinks.cells import check_nested_bytes
-from riverrun.sinks.columns import check_types, conform
-from riverrun.sinks.failures import sink_failures
-from riverrun.sinks.folders import make_parent
-from riverrun.sinks.mode import check_keys, check_mode
+from riverrun.sinks.columns import conform
 from riverrun.sinks.sqlite_cells import fits, sqlite_columns, storage_class
 from riverrun.sinks.tables import (
     DELIVERED_TABLE,
-    DurableTableWriter,
-    TableWriter,
+    DatabaseFileSink,
     Token,
     check_distinct_names,
     quoted,
 )
-from riverrun.world import World
 
 _BUSY_TIMEOUT_MAX_S = 3_600
 #: Rows of one statement, where SQLite allows so many values in it.
@@ -36,7 +30,7 @@ _ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class SqliteSink:
+class SqliteSink(DatabaseFileSink):
     """Write results to a table in a SQLite file; the table is made when it does not exist.
 
     With ``mode="upsert"`` a result replaces the earlier one with the same keys and window, in one
@@ -57,70 +51,30 @@ class SqliteSink:
     'sqlite:stats.db'
     """
 
-    path: str = setting(help="the database file", example="stats.db")
-    table: str = setting("results", help="the table", example="per_symbol")
-    mode: Literal["append", "upsert"] = setting(
-        "append", help='"append" adds every revision, "upsert" replaces by keys and window'
-    )
+    scheme = "sqlite"
+
     busy_timeout_s: float = setting(5.0, help="how long to wait while another program writes", example="30")
 
     def __post_init__(self) -> None:
-        check_mode(self.mode, where=self.url, upsert=True)
+        DatabaseFileSink.__post_init__(self)
         if not 0 <= self.busy_timeout_s <= _BUSY_TIMEOUT_MAX_S:
             raise ConfigError(
                 f"busy_timeout_s must be from 0 to {_BUSY_TIMEOUT_MAX_S}, got {self.busy_timeout_s}",
                 where=self.url,
             )
-        if not self.path:
-            raise ConfigError("the name of the file is missing", where="sqlite:", hint="sqlite:stats.db")
         if self.path == ":memory:":
             raise ConfigError(
                 "a database in memory would be gone at the end", where=self.url, hint='"memory:", or a file'
             )
-        if not self.table or "\0" in self.table or self.table.lower().startswith("sqlite_"):
+        if self.table.lower().startswith("sqlite_"):
             raise ConfigError(f"not a name of a table: {self.table!r}", where=self.url)
 
-    @property
-    def url(self) -> str:
-        return f"sqlite:{self.path}"
-
-    @property
-    def place(self) -> str:
-        """The file and the table, for messages."""
-        return f"{self.url}, table {self.table!r}"
-
-    def open(self, world: World, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> TableWriter:
-        """Connect, and make or check the table."""
-        used_keys = self._used_keys(schema, keys)
-        # What is lost in a power cut is not more than the rows since: without state= they are gone anyway.
-        table = self._connect(world, schema, used_keys, synchronous="NORMAL")
-        return TableWriter(table, used_keys, where=self.place)
-
-    def open_durable(
-        self,
-        world: World,
-        schema: Mapping[str, pl.DataType],
-        keys: Sequence[str],
-        *,
-        stream: str,
-        mark: Remembered | None,
-    ) -> DurableTableWriter:
-        """Connect, make or check the table, and read what has been delivered."""
-        used_keys = self._used_keys(schema, keys)
-        table = self._connect(world, schema, used_keys, synchronous="FULL")
-        return DurableTableWriter(table, used_keys, where=self.place, stream=stream, mark=mark)
-
-    def _used_keys(self, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> tuple[str, ...]:
-        return check_keys(keys, schema, where=self.url) if self.mode == "upsert" else ()
-
-    def _connect(
-        self, world: World, schema: Mapping[str, pl.DataType], keys: tuple[str, ...], *, synchronous: str
+    def connect(
+        self, path: str, schema: Mapping[str, pl.DataType], keys: tuple[str, ...], *, durable: bool
     ) -> SqliteTable:
-        check_types(schema, where=self.url)
         check_nested_bytes(schema, where=self.url)
-        with sink_failures(self.url, self.path):
-            make_parent(world.files, self.path)
-        return SqliteTable(self, world.files.absolute(self.path), schema, keys, synchronous)
+        # Without durability a power cut may lose the rows since: without state= they are gone anyway.
+        return SqliteTable(self, path, schema, keys, synchronous="FULL" if durable else "NORMAL")
 
 
 class SqliteTable:
@@ -132,6 +86,7 @@ class SqliteTable:
         path: str,
         schema: Mapping[str, pl.DataType],
         keys: tuple[str, ...],
+        *,
         synchronous: str,
     ) -> None:
         self._where = sink.place

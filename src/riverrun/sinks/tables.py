@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Literal, Protocol
 
 import polars as pl
 
-from riverrun.errors import SinkError
+from riverrun.component import setting
+from riverrun.errors import ConfigError, SinkError
 from riverrun.ports import Remembered
-from riverrun.sinks.failures import closed_error, lost_error
+from riverrun.sinks.columns import check_types
+from riverrun.sinks.failures import closed_error, lost_error, sink_failures
+from riverrun.sinks.folders import make_parent
+from riverrun.sinks.mode import check_keys, check_mode
+from riverrun.world import World
 
 #: The table in the target that says, for each stream, which units are in it.
 DELIVERED_TABLE = "__riverrun_delivered"
@@ -45,6 +51,77 @@ class Table(Protocol):
     def close(self) -> None:
         """Disconnect; may be called twice."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFileSink(ABC):
+    """A sink that writes to a table in a file of a database."""
+
+    #: The scheme of the URL.
+    scheme: ClassVar[str]
+
+    path: str = setting(help="the database file", example="stats.db")
+    table: str = setting("results", help="the table", example="per_symbol")
+    mode: Literal["append", "upsert"] = setting(
+        "append", help='"append" adds every revision, "upsert" replaces by keys and window'
+    )
+
+    def __post_init__(self) -> None:
+        check_mode(self.mode, where=self.url, upsert=True)
+        if not self.path:
+            raise ConfigError(
+                "the name of the file is missing",
+                where=f"{self.scheme}:",
+                hint=f"{self.scheme}:stats.{self.scheme}",
+            )
+        if not self.table or "\0" in self.table:
+            raise ConfigError(f"not a name of a table: {self.table!r}", where=self.url)
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}:{self.path}"
+
+    @property
+    def place(self) -> str:
+        """The file and the table, for messages."""
+        return f"{self.url}, table {self.table!r}"
+
+    def open(self, world: World, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> TableWriter:
+        """Connect, and make or check the table."""
+        used_keys = self._used_keys(schema, keys)
+        table = self._opened(world, schema, used_keys, durable=False)
+        return TableWriter(table, used_keys, where=self.place)
+
+    def open_durable(
+        self,
+        world: World,
+        schema: Mapping[str, pl.DataType],
+        keys: Sequence[str],
+        *,
+        stream: str,
+        mark: Remembered | None,
+    ) -> DurableTableWriter:
+        """Connect, make or check the table, and read what has been delivered."""
+        used_keys = self._used_keys(schema, keys)
+        table = self._opened(world, schema, used_keys, durable=True)
+        return DurableTableWriter(table, used_keys, where=self.place, stream=stream, mark=mark)
+
+    @abstractmethod
+    def connect(
+        self, path: str, schema: Mapping[str, pl.DataType], keys: tuple[str, ...], *, durable: bool
+    ) -> Table:
+        """The open table of a file whose folder exists; with `durable` a commit survives a power cut."""
+
+    def _used_keys(self, schema: Mapping[str, pl.DataType], keys: Sequence[str]) -> tuple[str, ...]:
+        return check_keys(keys, schema, where=self.url) if self.mode == "upsert" else ()
+
+    def _opened(
+        self, world: World, schema: Mapping[str, pl.DataType], keys: tuple[str, ...], *, durable: bool
+    ) -> Table:
+        check_types(schema, where=self.url)
+        with sink_failures(self.url, self.path):
+            make_parent(world.files, self.path)
+        return self.connect(world.files.absolute(self.path), schema, keys, durable=durable)
 
 
 class TableWriter:
