@@ -18,6 +18,7 @@ from riverrun.kernel.join_rows import Side
 from riverrun.kernel.lookup import TableLookup
 from riverrun.kernel.operator import JoinOperator, Operator
 from riverrun.kernel.paired_trailing import PairedTrailing
+from riverrun.kernel.rolling import RollingWindows, can_be_summed
 from riverrun.kernel.sessions import SessionWindows
 from riverrun.kernel.trailing import TrailingWindows
 from riverrun.kernel.union import UnionRows
@@ -86,6 +87,8 @@ def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
             max_keys=opening.max_keys,
         )
     if isinstance(node.window, Trailing):
+        if node.window.period_us is not None and can_be_summed(program):
+            return RollingWindows(node.window, frame, program)
         if can_be_paired(program):
             return PairedTrailing(node.window, frame, program)
         return TrailingWindows(node.window, frame, program)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from riverrun.kernel.each_row import PIECE_ROWS, EachRow, EachRowState, changes
-from riverrun.kernel.in_order import KEY, numbered
+from riverrun.kernel.in_order import KEY
+from riverrun.kernel.key_numbers import with_numbers
 from riverrun.kernel.paired_scan import RANK, scanned
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.paired import PairedProgram
@@ -60,13 +61,23 @@ class PairedTrailing(EachRow[PairedState]):
         return PairedState()
 
     def rows(self, state: PairedState) -> int:
+        return state.waiting.rows + self.held(state)
+
+    def held(self, state: PairedState) -> int:
+        """The entries and merges that are remembered."""
         kept = [*state.entries, *(frame for frame in (state.upto, state.before) if frame is not None)]
-        return state.waiting.rows + sum(frame.height for frame in kept)
+        return sum(frame.height for frame in kept)
 
     def _put_out(self, state: PairedState, piece: pl.DataFrame) -> tuple[PairedState, pl.DataFrame]:
-        rows, keys = self._numbered(state, piece)
-        fresh = self.paired.each(rows.with_row_index(PLACE)).select(PLACE, *self._kept)
-        fresh = self._by_key(fresh)
+        rows, keys = with_numbers(piece, self.frame.keys, state.keys)
+        state, wide = self.merged(replace(state, keys=keys), rows.with_row_index(PLACE))
+        wide = wide.with_columns(pl.col(EVENT_TIME).alias(WINDOW))
+        values = self.program.results(Partials(wide, {}), [PLACE], self._start, self._end)
+        return state, self._results(piece, values)
+
+    def merged(self, state: PairedState, rows: pl.DataFrame) -> tuple[PairedState, pl.DataFrame]:
+        """The partials of the windows that end with some rows, which have `KEY` and `PLACE`, in their order."""
+        fresh = self._by_key(self.paired.each(rows).select(PLACE, *self._kept))
         upto = self._upto(state, fresh)
         ends = self._ends(state, fresh)
         own = upto.filter(pl.col(PLACE).is_not_null())
@@ -74,23 +85,8 @@ class PairedTrailing(EachRow[PairedState]):
         if self.period_us is not None:
             whole = _of_the_last_of_an_instant(whole, self.paired.columns)
         whole = whole.sort(PLACE) if self.frame.keys else whole
-        wide = whole.select(pl.col(EVENT_TIME).alias(WINDOW), PLACE, *self.paired.columns)
-        values = self.program.results(Partials(wide, {}), [PLACE], self._start, self._end)
-        return self._remembering(replace(state, keys=keys), fresh, upto, ends), self._results(piece, values)
-
-    def _numbered(self, state: PairedState, piece: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-        """The rows with the number of their key, and the numbers of all keys."""
-        if not self.frame.keys:
-            return numbered(piece, ())[0], None
-        keys = list(self.frame.keys)
-        table = piece.select(keys).unique(maintain_order=True)
-        known = 0
-        if state.keys is not None:
-            table = table.join(state.keys, on=keys, how="anti", nulls_equal=True, maintain_order="left")
-            known = state.keys.height
-        table = table.with_row_index(KEY, offset=known).select(*keys, pl.col(KEY).cast(pl.Int64))
-        table = table if state.keys is None else pl.concat([state.keys, table])
-        return piece.join(table, on=keys, how="left", nulls_equal=True, maintain_order="left"), table
+        state = self._remembering(state, fresh, upto, ends)
+        return state, whole.select(EVENT_TIME, PLACE, *self.paired.columns)
 
     def _by_key(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows in the order of time by key and time."""

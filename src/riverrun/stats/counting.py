@@ -10,6 +10,7 @@ from riverrun.clock import Duration, format_duration, parse_duration
 from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of
 from riverrun.stats.pairs import added
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side, WideOfOne, WidePartial
+from riverrun.stats.windowed import LENGTH, Needs, axis, tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class RowCount(WidePartial):
     def each(self, rows: Rows) -> dict[str, pl.Expr]:
         del rows
         return {"n": pl.lit(1, pl.Int64)}
+
+    def windowed(self, rows: Rows, period: str) -> Needs:
+        del rows, period
+        return Needs(parts=self.named({"n": pl.col(LENGTH)}))
 
     def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
         name = self.column("n")
@@ -50,6 +55,13 @@ class ValueCount(WideOfOne):
     def each(self, rows: Rows) -> dict[str, pl.Expr]:
         return {"n": rows.expr(self.x).is_not_null().cast(pl.Int64)}
 
+    def windowed(self, rows: Rows, period: str) -> Needs:
+        del period
+        if self.x in rows.complete:
+            return Needs(parts=self.named({"n": pl.col(LENGTH)}))
+        there = {self.name: rows.expr(self.x).is_not_null()}
+        return Needs(tallies=there, parts=self.named({"n": pl.col(tally(self.name))}))
+
     def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
         name = self.column("n")
         return {"n": added(earlier(name), later(name))}
@@ -69,6 +81,11 @@ class NullTally(WideOfOne):
     def each(self, rows: Rows) -> dict[str, pl.Expr]:
         return {"n": rows.expr(self.x).is_null().cast(pl.Int64)}
 
+    def windowed(self, rows: Rows, period: str) -> Needs:
+        del period
+        absent = {self.name: rows.expr(self.x).is_null()}
+        return Needs(tallies=absent, parts=self.named({"n": pl.col(tally(self.name))}))
+
     def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
         name = self.column("n")
         return {"n": added(earlier(name), later(name))}
@@ -87,6 +104,17 @@ class Total(WideOfOne):
 
     def each(self, rows: Rows) -> dict[str, pl.Expr]:
         return {"sum": rows.expr(self.x).fill_null(0)}
+
+    def windowed(self, rows: Rows, period: str) -> Needs | None:
+        del period
+        dtype = rows.dtype[self.x]
+        if dtype == pl.Float64:
+            name = rows.column[self.x]
+            return Needs(axes={name: rows.expr(self.x)}, parts=self.named({"sum": pl.col(axis(name, "sum"))}))
+        if not dtype.is_integer() and dtype != pl.Boolean:
+            return None
+        parts = self.named({"sum": pl.col(tally(self.name))})
+        return Needs(tallies={self.name: rows.expr(self.x).fill_null(0)}, parts=parts)
 
     def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
         name = self.column("sum")
@@ -118,6 +146,14 @@ class WeightedTotals(WidePartial):
     def each(self, rows: Rows) -> dict[str, pl.Expr]:
         x, w = rows.expr(self.x), rows.expr(self.weight)
         return {"w": pl.when(x.is_not_null()).then(w).fill_null(0), "wx": (x * w).fill_null(0)}
+
+    def windowed(self, rows: Rows, period: str) -> Needs:
+        del period
+        x, w = rows.expr(self.x), rows.expr(self.weight)
+        w = w if self.x in rows.complete else pl.when(x.is_not_null()).then(w)
+        axes = self.named({"w": w, "wx": x * w})
+        sums = {part: pl.col(axis(self.column(part), "sum")) for part in ("w", "wx")}
+        return Needs(axes=axes, parts=self.named(sums))
 
     def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
         return {part: added(earlier(self.column(part)), later(self.column(part))) for part in ("w", "wx")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side, WideOfOne
+from riverrun.stats.windowed import INDEX, Needs, picked, tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,24 @@ class Extreme(WideOfOne):
         if self.side == "min":
             first = (first & ~later.is_nan(name)) | earlier.is_nan(name)
         return {"value": pl.when(first.fill_null(b.is_null())).then(a).otherwise(b)}
+
+    def windowed(self, rows: Rows, period: str) -> Needs | None:
+        x, dtype = rows.expr(self.x), rows.dtype[self.x]
+        if not (dtype.is_integer() or dtype.is_float() or dtype.is_temporal()):
+            return None
+        values = x.fill_nan(None) if dtype.is_float() else x
+        extreme = values.rolling_min_by if self.side == "min" else values.rolling_max_by
+        found = pl.col(picked(self.name))
+        if not dtype.is_float():
+            return Needs(picked={self.name: extreme(INDEX, period)}, parts=self.named({"value": found}))
+        # Polars takes NaN for the largest of all, and it has to stay, once seen.
+        undefined = f"nan_{self.x.short}"
+        value = pl.when(pl.col(tally(undefined)) > 0).then(math.nan).otherwise(found)
+        return Needs(
+            tallies={undefined: x.is_nan().fill_null(value=False)},
+            picked={self.name: extreme(INDEX, period)},
+            parts=self.named({"value": value}),
+        )
 
 
 def _extreme(x: Input, side: Literal["min", "max"]) -> Extreme:

@@ -30,6 +30,7 @@ from riverrun.stats.partials import (
     WideOfOne,
     WidePartial,
 )
+from riverrun.stats.windowed import Needs, axis, cross, moments
 
 #: What is left of a difference after total cancellation, relative to what was subtracted.
 ROUNDING_NOISE = 1e-14
@@ -107,6 +108,12 @@ class Moments(WideOfOne):
 
     def pair(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
         return Between(self.column, earlier, later).moments()
+
+    def windowed(self, rows: Rows, period: str) -> Needs:
+        del period
+        name = rows.column[self.x]
+        parts = {"n": pl.col(axis(name, "n")), **moments(name)}
+        return Needs(axes={name: rows.expr(self.x)}, parts=self.named(parts))
 
     def references(self) -> tuple[str, ...]:
         return (self.column("ref"),)
@@ -202,6 +209,18 @@ class CoMoments(WidePartial):
         between = Between(self.column, earlier, later, ("x", "y"))
         c = added(between.a("c"), between.b("c")) + between.product("x", "y")
         return {**between.moments(), "c": c}
+
+    def windowed(self, rows: Rows, period: str) -> Needs:
+        del period
+        x, y = rows.expr(self.x), rows.expr(self.y)
+        if {self.x, self.y} <= rows.complete:
+            a, b = rows.column[self.x], rows.column[self.y]
+        else:
+            a, b = self.column("x"), self.column("y")
+            both = x.is_not_null() & y.is_not_null()
+            x, y = pl.when(both).then(x), pl.when(both).then(y)
+        parts = {"n": pl.col(axis(a, "n")), **moments(a, "x"), **moments(b, "y"), "c": pl.col(cross(a, b))}
+        return Needs(axes={a: x, b: y}, crossed=frozenset({(a, b)}), parts=self.named(parts))
 
     def references(self) -> tuple[str, ...]:
         return (self.column("xref"), self.column("yref"))

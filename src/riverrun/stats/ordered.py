@@ -25,6 +25,7 @@ from riverrun.stats.partials import (
     WideOfOne,
     WidePartial,
 )
+from riverrun.stats.windowed import FIRST, LAST, Needs, picked
 
 Edge = Literal["first", "last"]
 
@@ -69,6 +70,24 @@ class EdgeValue(WideOfOne):
             part: pl.when(wins).then(earlier(self.column(part))).otherwise(later(self.column(part)))
             for part in ("value", "time")
         }
+
+    def windowed(self, rows: Rows, period: str) -> Needs:
+        del period
+        x, first, last = rows.expr(self.x), pl.col(FIRST), pl.col(LAST)
+        there = pl.when(x.is_not_null()).then(pl.int_range(pl.len(), dtype=pl.Int64))
+        if self.x in rows.complete:
+            at = first if self.edge == "first" else last
+        elif self.edge == "first":
+            near = there.backward_fill().gather(first)
+            at = pl.when(near <= last).then(near)
+        else:
+            near = there.forward_fill().gather(last)
+            at = pl.when(near >= first).then(near)
+        names = {part: f"{self.name}_{part}" for part in ("value", "time")}
+        found = {names["value"]: x.gather(at), names["time"]: pl.col(EVENT_TIME).gather(at)}
+        return Needs(
+            picked=found, parts=self.named({part: pl.col(picked(name)) for part, name in names.items()})
+        )
 
 
 def _edge(x: Input, edge: Edge) -> EdgeValue:

@@ -23,6 +23,7 @@ class PairedProgram:
         rows = program.empty.with_columns(instant.alias(by), instant.alias(EVENT_TIME)).clear()
         schema = dict(program.of_rows(rows, [by], NO_REFERENCES)[0].wide.drop(by).schema)
         self.columns = list(schema)
+        self.schema = schema
         self._inputs = program.computed
         earlier = Side({name: name + EARLIER for name in schema}, schema)
         later = Side({name: name for name in schema}, schema)

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from riverrun.errors import PlanError
+from riverrun.stats.windowed import Needs
 
 #: Columns of partial frames begin with this, so that they never clash with a user's keys.
 PARTIAL_PREFIX = "__p_"
@@ -83,11 +84,12 @@ def _text_of(expr: pl.Expr) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of one batch, ready for partials: where each input stands, and which hold no null."""
+    """The rows of one batch, ready for partials: where each input stands, which hold no null, their types."""
 
     column: Mapping[Input, str]
     reference: Mapping[Input, str]
     complete: frozenset[Input]
+    dtype: Mapping[Input, pl.DataType] = field(default_factory=dict)
 
     def expr(self, item: Input) -> pl.Expr:
         return pl.col(self.column[item])
@@ -158,6 +160,10 @@ class WidePartial:
     def col(self, part: str) -> pl.Expr:
         return pl.col(self.column(part))
 
+    def named(self, parts: Mapping[str, pl.Expr]) -> dict[str, pl.Expr]:
+        """Parts by the names of their columns."""
+        return {self.column(part): expr for part, expr in parts.items()}
+
     def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
         """Part to an expression over the rows of a group."""
         del rows
@@ -199,6 +205,14 @@ class WidePartial:
         """
         del earlier, later
         return {}
+
+    def windowed(self, rows: Rows, period: str) -> Needs | None:
+        """What tells the partial of windows that end with each row; ``None``: they have to be merged.
+
+        `period` is the length of the windows, for what Polars rolls over `INDEX`.
+        """
+        del rows, period
+        return None
 
     def references(self) -> tuple[str, ...]:
         """Columns that must be equal in all rows for a merge with `common`."""

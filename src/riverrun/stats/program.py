@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import polars as pl
 
 from riverrun.stats.aggregate import Aggregate, Finished, input_dtype
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX, Input, LongPartial, Rows, WidePartial
+from riverrun.stats.windowed import Needs
 
 #: From so many rows on, the streaming engine of Polars is faster than the in-memory one.
 STREAMING_ROWS = 40_000
@@ -170,6 +172,18 @@ class Program:
     def where_read(self) -> Rows:
         """Where each input stands, once `computed` has been added to the rows."""
         return Rows(self._columns, self._reference_columns, frozenset())
+
+    def windowed(self, ready: pl.DataFrame, period: str) -> Needs | None:
+        """What tells all partials of windows that end with each of some rows, to which `computed` was added.
+
+        ``None``: some of them can only be merged.
+        """
+        complete = frozenset(item for item, name in self._columns.items() if not ready[name].null_count())
+        rows = Rows(self._columns, self._reference_columns, complete, self.dtypes)
+        found = [partial.windowed(rows, period) for partial in self.wide]
+        if self.long or not all(found):
+            return None
+        return reduce(Needs.also, [needs for needs in found if needs is not None], Needs())
 
     def _column_of(self, item: Input) -> str:
         """Where an input stands: a column that can be read as it is needs no copy."""
