@@ -1,4 +1,4 @@
-"""A batch: rows that arrived together, and what the engine must know of each.
+"""What the engine must know of each row of a batch, and users never see.
 
 Hidden columns may ride along. They are there only when a batch holds rows that came behind their partition's
 watermark, rows of partitions that must be told apart, or filled-in values; everything else is decided for the
@@ -6,8 +6,6 @@ batch as a whole.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -19,24 +17,6 @@ ROW_ORDER = "__riverrun_order"
 IMPUTED = "__riverrun_imputed"
 #: What hidden columns begin with; names of this kind are refused in schemas.
 HIDDEN_PREFIX = "__riverrun_"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some rows of one source, in order.
-
-    Parameters
-    ----------
-    frame : the rows, with hidden columns where needed.
-    received_us : when the oldest of its bytes arrived (wall clock), for measuring latency.
-    """
-
-    frame: pl.DataFrame
-    received_us: int = 0
-
-    @property
-    def rows(self) -> int:
-        return self.frame.height
 
 
 def visible(frame: pl.DataFrame) -> pl.DataFrame:

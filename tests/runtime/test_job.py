@@ -38,8 +38,8 @@ class Work:
 
     def give(self, *times, partition="p"):
         arrival = self.arrival(*times, partition=partition)
-        self.job.received(0, arrival)
-        self.job.take(0, arrival)
+        self.job.received(0, [arrival])
+        self.job.take(0, [arrival])
 
     @property
     def counts(self):
@@ -53,10 +53,10 @@ def counted(feed, **options):
 def test_rows_are_in_flight_until_they_are_taken():
     work = Work(lambda feed: [feed])
     arrival = work.arrival(1, 2)
-    work.job.received(0, arrival)
+    work.job.received(0, [arrival])
     assert (work.counts.received, work.counts.in_flight, work.counts.applied) == (2, 2, 0)
     assert work.counts.conserved
-    work.job.take(0, arrival)
+    work.job.take(0, [arrival])
     assert (work.counts.received, work.counts.in_flight, work.counts.applied) == (2, 0, 2)
 
 

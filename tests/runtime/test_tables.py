@@ -44,8 +44,8 @@ class Work:
     def name_of(self, sku: int) -> str | None:
         chunk = FrameChunk("p", pl.DataFrame({"sku": [sku]}), 0, self.world.clock.now_us())
         (arrival,) = self.pump.decode([chunk])
-        self.job.received(0, arrival)
-        self.job.take(0, arrival)
+        self.job.received(0, [arrival])
+        self.job.take(0, [arrival])
         return self.out[-1]["name"].item()
 
 

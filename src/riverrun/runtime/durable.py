@@ -144,7 +144,7 @@ class Durable:
 
     def take_in(self, source: int, arrivals: Sequence[Arrival], now_us: int, origin: Origin) -> None:
         """What `Applied` stands for, now or in a replay."""
-        self.job.take_all(source, arrivals, now_us)
+        self.job.take(source, arrivals, now_us)
         progress = self.progress[source]
         progress.follow(origin)
         with self._lock:

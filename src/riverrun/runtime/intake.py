@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 import orjson
 import polars as pl
 
-from riverrun.batch import ROW_ORDER, Batch
+from riverrun.batch import ROW_ORDER
 from riverrun.clock import format_instant, parse_duration
 from riverrun.kernel.window_frame import event_times
 from riverrun.plan.nodes import Read
@@ -23,7 +23,7 @@ from riverrun.runtime.alarms import Alarms
 from riverrun.runtime.engine import Dropped
 from riverrun.runtime.pump import Arrival
 from riverrun.schema import INSTANT, Schema, mistaken_for
-from riverrun.windows.watermark import AFTER_TIME, Partition, WatermarkTracker
+from riverrun.windows.watermark import AFTER_TIME, Partition, Stretch, WatermarkTracker
 
 #: Rows of one partition that are told apart by `ROW_ORDER`.
 PARTITION_ROWS = 1 << 42
@@ -32,6 +32,12 @@ PARTITION_ROWS = 1 << 42
 SOURCE_PARTITIONS = 1 << 14
 
 HEAD_BYTES = 256
+
+#: Records of an arrival that are no rows.
+Refusals = tuple[Arrival, tuple[Rejected, ...]]
+
+#: A reason to refuse rows, which ones, and what is said of them.
+Check = tuple[str, pl.Series, str]
 
 
 @dataclass(slots=True)
@@ -77,6 +83,20 @@ class IntakeMemory:
     counters: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Arrivals that have passed the intake.
+
+    Parameters
+    ----------
+    frame : the rows to feed, with hidden columns where needed.
+    refused : what is refused, by the decoder or here, of each arrival of which something is.
+    """
+
+    frame: pl.DataFrame
+    refused: list[Refusals]
+
+
 @dataclass(slots=True)
 class Intake:
     """One source's rows on their way into the plan.
@@ -120,35 +140,40 @@ class Intake:
         for arrival in arrivals:
             self.tracker.arrives(arrival.partition, arrival.received_us)
 
-    def measured(self, arrival: Arrival) -> Arrival:
-        """The arrival with the lengths of its keys, which its source's thread can find out beforehand."""
-        return replace(arrival, longest_keys={key: _longest(arrival.frame[key]) for key in self.keys})
+    def measured(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """The arrivals with the lengths of their keys, which the source's thread can find out beforehand."""
+        if not self.keys or not arrivals:
+            return list(arrivals)
+        columns = {key: pl.concat([arrival.frame[key] for arrival in arrivals]) for key in self.keys}
+        longest = {key: _longest(column) for key, column in columns.items()}
+        return [replace(arrival, longest_keys=longest) for arrival in arrivals]
 
-    def take(self, arrival: Arrival, now_us: int) -> tuple[Batch, tuple[Rejected, ...]]:
-        """The batch to feed, and the rows that are refused, those of the decoder included."""
-        frame = arrival.frame
-        if self.read.time is None:
-            now = pl.Series(ARRIVED_AT, [arrival.received_us], dtype=INSTANT)
-            frame = frame.hstack([now.new_from_index(0, frame.height)])
-        frame, refused = self._guard(frame, arrival, now_us)
-        frame = self._marked(frame, arrival, now_us)
-        if arrival.end:
-            self.tracker.end_partition(arrival.partition)
-        rejected = (*arrival.rejected, *refused)
-        self.alarms.note(frame.height, rejected)
-        return Batch(frame, arrival.received_us), rejected
+    def take(self, arrivals: Sequence[Arrival], now_us: int) -> Taken:
+        """What to feed of arrivals that came in one go, and what is refused.
 
-    def settle(self, arrival: Arrival, applied: int, dropped: Dropped, dead_lettered: int) -> None:
-        """What has become of the rows of an arrival."""
-        self.counts.blank += arrival.blank
-        self.counts.bytes += arrival.bytes
-        for name, number in arrival.counters.items():
-            self.counters[name] = self.counters.get(name, 0) + number
-        self.counts.in_flight -= arrival.records
-        self.counts.applied += applied - dropped.late - dropped.duplicate
+        Lateness is decided in each partition by itself, so that it does not matter which ones came together.
+        """
+        frames = [self._timed(arrival) for arrival in arrivals]
+        whole, refused = self._guarded(frames, arrivals, now_us)
+        whole = self._marked(whole, frames, arrivals, now_us)
+        for arrival in arrivals:
+            if arrival.end:
+                self.tracker.end_partition(arrival.partition)
+        self.alarms.note(whole.height, [item for _, items in refused for item in items])
+        return Taken(whole, refused)
+
+    def settle(self, arrivals: Sequence[Arrival], taken: Taken, dropped: Dropped) -> None:
+        """What has become of the rows of arrivals."""
+        for arrival in arrivals:
+            self.counts.blank += arrival.blank
+            self.counts.bytes += arrival.bytes
+            self.counts.in_flight -= arrival.records
+            for name, number in arrival.counters.items():
+                self.counters[name] = self.counters.get(name, 0) + number
+        self.counts.applied += taken.frame.height - dropped.late - dropped.duplicate
         self.counts.late += dropped.late
         self.counts.duplicate += dropped.duplicate
-        self.counts.dead_lettered += dead_lettered
+        self.counts.dead_lettered += sum(len(items) for _, items in taken.refused)
 
     def shed(self, arrivals: Sequence[Arrival]) -> None:
         """The rows of arrivals are left out, good or bad."""
@@ -189,11 +214,31 @@ class Intake:
 
     # -- guards -------------------------------------------------------------------------------------
 
-    def _guard(self, frame: pl.DataFrame, arrival: Arrival, now_us: int) -> tuple[pl.DataFrame, list[Rejected]]:
+    def _guarded(
+        self, frames: list[pl.DataFrame], arrivals: Sequence[Arrival], now_us: int
+    ) -> tuple[pl.DataFrame, list[Refusals]]:
+        """The rows that may pass, of all arrivals together, and what is refused; `frames` are cut likewise."""
+        whole = _together(frames)
+        refused: list[list[Rejected]] = [[] for _ in arrivals]
+        checks = self._checks(whole, _longest_keys(arrivals), now_us)
+        if checks:
+            # That is rare. Each row is told with its place in its own partition.
+            for at, arrival in enumerate(arrivals):
+                if len(arrivals) > 1:
+                    checks = self._checks(frames[at], arrival.longest_keys, now_us)
+                frames[at], refused[at] = self._parted(frames[at], arrival, checks)
+            whole = _together(frames)
+        pairs = zip(arrivals, refused, strict=True)
+        found = [(arrival, (*arrival.rejected, *gone)) for arrival, gone in pairs]
+        return whole, [(arrival, items) for arrival, items in found if items]
+
+    def _parted(
+        self, frame: pl.DataFrame, arrival: Arrival, checks: Sequence[Check]
+    ) -> tuple[pl.DataFrame, list[Rejected]]:
         """Part with rows that have no event time, lie in the far future, or have an over-long key."""
         refused: list[Rejected] = []
         gone: pl.Series | None = None
-        for reason, bad, detail in self._checks(frame, arrival, now_us):
+        for reason, bad, detail in checks:
             # A row is refused once, for the first reason.
             places = (bad if gone is None else bad & ~gone).arg_true()
             rows = frame.select(self.schema.names)[places].iter_rows(named=True)
@@ -204,14 +249,36 @@ class Intake:
             gone = bad if gone is None else gone | bad
         return (frame if gone is None else frame.filter(~gone)), refused
 
-    def _wrong_unit(self, frame: pl.DataFrame) -> list[tuple[str, pl.Series, str]]:
+    def _checks(self, frame: pl.DataFrame, longest_keys: Mapping[str, int], now_us: int) -> list[Check]:
+        checks: list[Check] = []
+        time = self.read.time
+        if time is not None and frame[time].null_count():
+            detail = f"the event-time field {time!r} is missing or null"
+            checks.append(("schema", frame[time].is_null(), detail))
+        if self._future_us is not None and frame.height:
+            times = event_times(frame, self._time)
+            newest = times.max()
+            if isinstance(newest, int):
+                checks += self._wrong_unit(frame, times, newest)
+                checks += self._future(times, newest, now_us)
+        limit = self.read.limits.key_bytes
+        for key in self.keys:
+            longest = longest_keys.get(key)
+            if (_longest(frame[key]) if longest is None else longest) > limit:
+                too_long = (frame[key].str.len_bytes() > limit).fill_null(value=False)
+                if too_long.any():
+                    checks.append(("key-too-long", too_long, f"the key {key!r} is longer than {limit} bytes"))
+        return checks
+
+    def _wrong_unit(self, frame: pl.DataFrame, times: pl.Series, newest_us: int) -> list[Check]:
         """Event times that are long past, while their numbers are a time of these years in a coarser unit."""
         column = self.schema[self._time]
-        if column.unit is None or not frame.height:
-            return []
-        times = event_times(frame, self._time)
-        checks = []
-        for unit, low_us, high_us in mistaken_for(column.unit):
+        oldest_us = times.min()
+        assert isinstance(oldest_us, int)
+        checks: list[Check] = []
+        for unit, low_us, high_us in mistaken_for(column.unit) if column.unit is not None else ():
+            if newest_us < low_us or oldest_us >= high_us:
+                continue
             bad = times.is_between(low_us, high_us, closed="left").fill_null(value=False)
             if bad.any():
                 first = frame[self._time].filter(bad)[0]
@@ -222,45 +289,77 @@ class Intake:
                 checks.append(("time-range", bad, detail))
         return checks
 
-    def _checks(self, frame: pl.DataFrame, arrival: Arrival, now_us: int) -> list[tuple[str, pl.Series, str]]:
-        checks = []
-        time = self.read.time
-        if time is not None and frame[time].null_count():
-            detail = f"the event-time field {time!r} is missing or null"
-            checks.append(("schema", frame[time].is_null(), detail))
-        if self._future_us is not None and frame.height:
-            checks += self._wrong_unit(frame)
-            latest = now_us + self._future_us
-            times = event_times(frame, self._time)
-            newest = times.max()
-            if isinstance(newest, int) and newest > latest:
-                ahead = f"more than {self.read.limits.future} after {format_instant(now_us)}"
-                detail = f"event time {time!r} lies {ahead}"
-                checks.append(("future", (times > latest).fill_null(value=False), detail))
-        limit = self.read.limits.key_bytes
-        for key in self.keys:
-            longest = arrival.longest_keys.get(key)
-            if (_longest(frame[key]) if longest is None else longest) > limit:
-                detail = f"the key {key!r} is longer than {limit} bytes"
-                too_long = (frame[key].str.len_bytes() > limit).fill_null(value=False)
-                checks.append(("key-too-long", too_long, detail))
-        return checks
+    def _future(self, times: pl.Series, newest_us: int, now_us: int) -> list[Check]:
+        assert self._future_us is not None
+        latest_us = now_us + self._future_us
+        if newest_us <= latest_us:
+            return []
+        ahead = f"more than {self.read.limits.future} after {format_instant(now_us)}"
+        bad = (times > latest_us).fill_null(value=False)
+        return [("future", bad, f"event time {self.read.time!r} lies {ahead}")]
 
     # -- order --------------------------------------------------------------------------------------
 
-    def _marked(self, frame: pl.DataFrame, arrival: Arrival, now_us: int) -> pl.DataFrame:
-        times = event_times(frame, self._time)
+    def _timed(self, arrival: Arrival) -> pl.DataFrame:
+        """The rows with an event time: when they arrived, if they have no other."""
+        if self.read.time is not None:
+            return arrival.frame
+        now = pl.Series(ARRIVED_AT, [arrival.received_us], dtype=INSTANT)
+        return arrival.frame.hstack([now.new_from_index(0, arrival.frame.height)])
+
+    def _marked(
+        self, whole: pl.DataFrame, frames: Sequence[pl.DataFrame], arrivals: Sequence[Arrival], now_us: int
+    ) -> pl.DataFrame:
+        """The rows with what the steps have to know of each, as hidden columns."""
+        times = event_times(whole, self._time)
+        pairs = list(zip(arrivals, frames, strict=True))
         # Silence is measured by when rows arrived: if we were busy, their partition was not silent.
-        behind = self.tracker.observe(arrival.partition, times, arrival.received_us or now_us)
+        behind = self.tracker.observe_all(
+            [
+                Stretch(arrival.partition, frame.height, arrival.received_us or now_us)
+                for arrival, frame in pairs
+            ],
+            times,
+        )
         newest = times.max()
         if isinstance(newest, int):
             self.newest_us = newest if self.newest_us is None else max(self.newest_us, newest)
         if behind is None and not self.ordered:
-            return frame
+            return whole
+        firsts = [self._first(arrival) for arrival in arrivals]
+        order = _orders(firsts, [frame.height for frame in frames])
+        return whole.hstack([order] if behind is None else [order, behind])
+
+    def _first(self, arrival: Arrival) -> int:
+        """The place of its first row among all rows of all sources."""
         number = self._numbers.setdefault(arrival.partition, len(self._numbers))
-        first = (self.place * SOURCE_PARTITIONS + number) * PARTITION_ROWS + arrival.first_row
-        order = pl.int_range(first, first + frame.height, dtype=pl.Int64, eager=True).alias(ROW_ORDER)
-        return frame.hstack([order] if behind is None else [order, behind])
+        return (self.place * SOURCE_PARTITIONS + number) * PARTITION_ROWS + arrival.first_row
+
+
+def _together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """One frame of all that have rows."""
+    filled = [frame for frame in frames if frame.height]
+    if len(filled) > 1:
+        return pl.concat(filled, rechunk=True)
+    return filled[0] if filled else frames[0]
+
+
+def _orders(firsts: Sequence[int], lengths: Sequence[int]) -> pl.Series:
+    """The places of rows, given that of the first one of each stretch."""
+    ranges = [(first, first + length) for first, length in zip(firsts, lengths, strict=True) if length]
+    if len(ranges) <= 1:
+        first, end = ranges[0] if ranges else (0, 0)
+        return pl.int_range(first, end, dtype=pl.Int64, eager=True).alias(ROW_ORDER)
+    bounds = pl.DataFrame(ranges, schema={"first": pl.Int64, "end": pl.Int64}, orient="row")
+    return bounds.select(pl.int_ranges("first", "end").explode().alias(ROW_ORDER)).to_series()
+
+
+def _longest_keys(arrivals: Sequence[Arrival]) -> Mapping[str, int]:
+    """By key, the bytes that no value of it exceeds, where that is known of all arrivals."""
+    if len(arrivals) == 1:
+        return arrivals[0].longest_keys
+    known = set.intersection(*(set(arrival.longest_keys) for arrival in arrivals))
+    return {key: max(arrival.longest_keys[key] for arrival in arrivals) for key in known}
 
 
 def _longest(texts: pl.Series) -> int:

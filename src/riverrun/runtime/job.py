@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 import polars as pl
@@ -94,42 +94,46 @@ class Job:
 
     # -- what happens -------------------------------------------------------------------------------
 
-    def received(self, source: int, arrival: Arrival) -> None:
+    def received(self, source: int, arrivals: Sequence[Arrival]) -> None:
         """Rows exist; they are in flight until `take`. May be called from the source's thread."""
         with self.lock:
-            self.intakes[source].note_received(arrival)
+            for arrival in arrivals:
+                self.intakes[source].note_received(arrival)
 
     def shed(self, source: int, arrivals: Sequence[Arrival]) -> None:
         """Rows that were received are left out. May be called from the source's thread."""
         with self.lock:
             self.intakes[source].shed(arrivals)
 
-    def take_all(self, source: int, arrivals: Sequence[Arrival], now_us: int | None = None) -> None:
-        """Work arrivals that came in one go through all steps.
+    def take(self, source: int, arrivals: Sequence[Arrival], now_us: int | None = None) -> None:
+        """Work arrivals that came in one go through all steps, together.
+
+        A step has a fixed cost however few rows it gets, so a thousand senders of a line each must not cost
+        a thousand times that.
 
         Parameters
         ----------
         now_us : what the wall clock says, or said when these were taken in for the first time.
         """
-        self.intakes[source].expect(arrivals)
-        for arrival in arrivals:
-            self.take(source, arrival, now_us)
-
-    def take(self, source: int, arrival: Arrival, now_us: int | None = None) -> None:
-        """Work an arrival through all steps."""
-        intake = self.intakes[source]
         now_us = self.world.clock.now_us() if now_us is None else now_us
-        batch, rejected = intake.take(arrival, now_us)
-        if rejected:
+        self.intakes[source].expect(arrivals)
+        for together in _one_life_each(arrivals):
+            self._take(source, together, now_us)
+
+    def _take(self, source: int, arrivals: Sequence[Arrival], now_us: int) -> None:
+        intake = self.intakes[source]
+        taken = intake.take(arrivals, now_us)
+        for arrival, rejected in taken.refused:
             self._reject(intake, arrival, rejected)
-        watermark_us = intake.tracker.advance(arrival.received_us or now_us)
+        watermark_us = intake.tracker.advance(max(arrival.received_us for arrival in arrivals) or now_us)
         self._tables.refresh(now_us)
-        emissions, dropped = self.engine.feed(intake.read, batch.frame, watermark_us)
+        emissions, dropped = self.engine.feed(intake.read, taken.frame, watermark_us)
         emissions += self.engine.early(lambda node: node.emit == "batch")
         with self.lock:
-            intake.settle(arrival, batch.rows, dropped, len(rejected))
-            self._rates[source].note(self.world.clock.monotonic_us(), arrival.records)
-        self._put_out(emissions, arrival.received_us)
+            intake.settle(arrivals, taken, dropped)
+            records = sum(arrival.records for arrival in arrivals)
+            self._rates[source].note(self.world.clock.monotonic_us(), records)
+        self._put_out(emissions, min(arrival.received_us for arrival in arrivals))
 
     def advance(self, source: int, watermark_us: int) -> None:
         """Something outside the rows says how far the event time of a source has come."""
@@ -320,6 +324,20 @@ def distinct_names(names: Iterable[str]) -> tuple[str, ...]:
         seen[name] += 1
         made.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
     return tuple(made)
+
+
+def _one_life_each(arrivals: Sequence[Arrival]) -> Iterator[Sequence[Arrival]]:
+    """Arrivals in parts, each without a partition that begins anew behind its end."""
+    over: set[str] = set()
+    start = 0
+    for at, arrival in enumerate(arrivals):
+        if arrival.partition in over:
+            yield arrivals[start:at]
+            start, over = at, set()
+        if arrival.end:
+            over.add(arrival.partition)
+    if start < len(arrivals):
+        yield arrivals[start:]
 
 
 def _partitioned(read: Read) -> bool:

@@ -46,7 +46,7 @@ class InMemory:
         self._ends = ends
 
     def apply(self, item: Item) -> None:
-        self._job.take_all(item.source, item.arrivals)
+        self._job.take(item.source, item.arrivals)
 
     def end(self, item: Item) -> None:
         """However it ended, nobody will go on from here: windows that are open are put out."""

@@ -49,7 +49,7 @@ class Arrival:
     bytes : raw bytes, or an estimate for frames; what the byte budget counts.
     first_row : how many rows of the partition came before.
     end : the partition is over.
-    longest_keys : of text columns that are grouping keys, the bytes of the longest value, where known.
+    longest_keys : of text columns that are grouping keys, the bytes that no value exceeds, where known.
     """
 
     partition: str

@@ -91,7 +91,7 @@ def run_source(intaking: Intaking, queue: Queue, stop: Stop) -> None:
         pacer = _pacer(intaking)
         intaking.quiet()
         for gathered in _gathered(intaking, queue, stop):
-            arrivals = [job.intakes[at].measured(arrival) for arrival in pump.decode(gathered.chunks)]
+            arrivals = job.intakes[at].measured(pump.decode(gathered.chunks))
             if pacer is not None:
                 # What waits for its time is not on the way yet; others shall not wait for it.
                 queue.budget.release(gathered.charged)
@@ -100,8 +100,7 @@ def run_source(intaking: Intaking, queue: Queue, stop: Stop) -> None:
             if not arrivals:
                 queue.budget.release(gathered.charged)
                 continue
-            for arrival in arrivals:
-                job.received(at, arrival)
+            job.received(at, arrivals)
             origin = origin_of_gathered(pump, gathered, arrivals)
             item = Item(at, tuple(arrivals), origin=origin, charged=gathered.charged)
             shedding, shed = queue.put(item, shedding)
@@ -301,5 +300,5 @@ def _put_paced(at: int, arrivals: list[Arrival], pacer: Pacer, job: Job, queue: 
             if stop.asked:
                 return
             now = replace(piece, received_us=world.clock.now_us())
-            job.received(at, now)
+            job.received(at, [now])
             queue.put(Item(at, (now,)))

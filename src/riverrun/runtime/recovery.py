@@ -237,8 +237,7 @@ def _apply(durable: Durable, at: int, record: Applied, waiting: list[tuple[int, 
         chunks += from_journal(pump, waiting.pop(0)[1].chunks)
     arrivals = pump.decode(chunks)
     origin = origin_of(pump, arrivals, upto=record.upto)
-    for arrival in arrivals:
-        job.received(at, arrival)
+    job.received(at, arrivals)
     durable.take_in(at, arrivals, record.now_us, origin)
 
 

@@ -117,8 +117,7 @@ def _feed(durable: Durable, at: int, letters: Sequence[DeadLetterRow]) -> None:
     chunks = [_chunk(letter, pump) for letter in letters]
     record = durable.keep(at, chunks)
     arrivals = pump.decode(chunks)
-    for arrival in arrivals:
-        job.received(at, arrival)
+    job.received(at, arrivals)
     origin = Origin(record, (), durable.progress[at].bookmark, pump.memory_of(arrivals))
     durable.apply(Item(at, tuple(arrivals), origin=origin))
 

@@ -210,8 +210,7 @@ class SimulatedRun:
                 sum(part.charged for part in parts),
             )
             arrivals = job.pumps[at].decode(together.chunks)
-            for arrival in arrivals:
-                job.received(at, arrival)
+            job.received(at, arrivals)
             if arrivals:
                 origin = origin_of_gathered(job.pumps[at], together, arrivals)
                 life.decoded.append(Item(at, tuple(arrivals), origin=origin, charged=together.charged))

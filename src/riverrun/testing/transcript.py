@@ -246,9 +246,9 @@ class _Player:
 
     def _arrive(self, feed: _Feed, arrivals: Sequence[Arrival], where: str) -> None:
         for arrival in arrivals:
-            self.job.received(feed.position, arrival)
+            self.job.received(feed.position, [arrival])
             _check_conservation(self.job, f"{where}, before the rows are taken")
-            self.job.take(feed.position, arrival)
+            self.job.take(feed.position, [arrival])
 
     def _pass_time(self, duration_us: int) -> None:
         """As the loop of a run: wake whenever something is due."""
