@@ -1,7 +1,7 @@
 """``make bench``: every measurement, printed as a table and written to ``benchmarks/results/latest.json``.
 
 Ratios are against one-shot Polars in the same run, interleaved, the faster of its two engines: 1.0 is as fast.
-Single ones: ``python -m benchmarks csv latency``.
+Single ones: ``python -m benchmarks csv latency``; ``--help`` lists them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,19 @@ from pathlib import Path
 import polars as pl
 
 import riverrun as rr
-from benchmarks import acks, dirty, durable, latency, recover, scale, startup, state, throughput
+from benchmarks import (
+    acks,
+    dirty,
+    durable,
+    latency,
+    memory,
+    recover,
+    scale,
+    startup,
+    state,
+    steps,
+    throughput,
+)
 
 Measurement = Callable[[], Mapping[str, float]]
 
@@ -34,6 +46,15 @@ MEASUREMENTS: Mapping[str, tuple[str, Measurement]] = {
         "CSV, a distinct count beside the five moments",
         lambda: throughput.measure_with({"different": rr.n_unique("price")}, 4_000_000),
     ),
+    "hopping": (
+        "CSV, windows of 60 s every second beside windows of 60 s",
+        lambda: throughput.measure_hopping(4_000_000),
+    ),
+    "matrix": ("correlations of 50 columns, windows of 10,000 rows, against NumPy", steps.matrix),
+    "asof": ("the newest quote at each trade, against join_asof of Polars", steps.asof),
+    "session": ("sessions of 2,000 keys, against a sort and a group_by of Polars", steps.sessions),
+    "unique": ("rows without repetitions, against unique of Polars", steps.unique),
+    "memory": ("bytes a key and pane, five moments of 1,000,000 keys", memory.measure),
     "latency": ("latency at 100,000 rows/s", lambda: latency.measure(100_000, 10)),
     "latency_10k": ("latency at 10,000 rows/s", lambda: latency.measure(10_000, 10)),
     "scale": ("ten times the rows", scale.measure),
@@ -47,6 +68,10 @@ MEASUREMENTS: Mapping[str, tuple[str, Measurement]] = {
 
 
 def main(chosen: list[str]) -> None:
+    if {"-h", "--help"} & set(chosen):
+        print("python -m benchmarks [NAME ...]\n\nMeasures everything, or what is named:\n")
+        print("\n".join(f"  {name:16}{title}" for name, (title, _) in MEASUREMENTS.items()))
+        return
     unknown = [name for name in chosen if name not in MEASUREMENTS]
     if unknown:
         sys.exit(f"there is no measurement {unknown[0]!r}; there are {', '.join(MEASUREMENTS)}")

@@ -6,7 +6,7 @@ import io
 import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -85,7 +85,11 @@ def one_shot_json(data: bytes, *, streaming: bool) -> pl.DataFrame:
 
 
 def pipeline(
-    port: int, kind: str, max_keys: int = 2_000_000, more: Mapping[str, rr.Aggregate] | None = None
+    port: int,
+    kind: str,
+    max_keys: int = 2_000_000,
+    more: Mapping[str, rr.Aggregate] | None = None,
+    window: rr.Window | None = None,
 ) -> rr.Stream:
     trades = rr.read(
         f"tcp://127.0.0.1:{port}",
@@ -97,7 +101,7 @@ def pipeline(
     )
     return (
         trades.group_by("symbol")
-        .window(rr.tumbling("10s"))
+        .window(rr.tumbling("10s") if window is None else window)
         .agg(
             n=rr.count(),
             mean=rr.mean("price"),
@@ -111,16 +115,42 @@ def pipeline(
 
 def measure_with(more: Mapping[str, rr.Aggregate], count: int, rounds: int = 3) -> dict[str, float]:
     """The CSV job with further aggregates beside the same without them, interleaved."""
-    data = as_csv(rows(count, 100, 100))
-    with_more: list[Run] = []
-    without: list[Run] = []
+    return _beside(as_csv(rows(count)), lambda port: pipeline(port, "csv", more=more), _plain, rounds)
+
+
+def measure_hopping(count: int, rounds: int = 3) -> dict[str, float]:
+    """The CSV job with windows of a minute every second beside windows of a minute, interleaved."""
+    # Two minutes of event time, so that most windows are whole.
+    data = as_csv(rows(count, rows_per_ms=max(1, count // 120_000)))
+    return _beside(
+        data,
+        lambda port: pipeline(port, "csv", window=rr.hopping("60s", "1s")),
+        lambda port: pipeline(port, "csv", window=rr.tumbling("60s")),
+        rounds,
+    )
+
+
+def _plain(port: int) -> rr.Stream:
+    return pipeline(port, "csv")
+
+
+def _beside(
+    data: bytes, own: Callable[[int], rr.Stream], base: Callable[[int], rr.Stream], rounds: int
+) -> dict[str, float]:
+    """One pipeline as a ratio of another over the same bytes."""
+    both: list[tuple[Run, Run]] = []
     for _ in range(rounds):
-        for runs, added in ((without, None), (with_more, more)):
+        runs = []
+        for stream in (base, own):
             with sender([data]) as port:
-                runs.append(timed(Collected(pipeline(port, "csv", more=added))))
-    both = list(zip(without, with_more, strict=True))
+                runs.append(timed(Collected(stream(port))))
+        both.append((runs[0], runs[1]))
+    return {"rows": data.count(b"\n"), **ratios(both)}
+
+
+def ratios(both: Sequence[tuple[Run, Run]]) -> dict[str, float]:
+    """Medians over rounds of a baseline's time through our own: 1.0 is as fast."""
     return {
-        "rows": count,
         "wall_ratio": statistics.median(base.wall_s / own.wall_s for base, own in both),
         "cpu_ratio": statistics.median(base.cpu_s / own.cpu_s for base, own in both),
     }
@@ -147,8 +177,7 @@ def measure(
     return {
         "rows": count,
         "keys": keys,
-        "wall_ratio": statistics.median(b.wall_s / o.wall_s for b, o in zip(base, ours, strict=True)),
-        "cpu_ratio": statistics.median(b.cpu_s / o.cpu_s for b, o in zip(base, ours, strict=True)),
+        **ratios(list(zip(base, ours, strict=True))),
         "rows_per_s": millions * 1e6 / statistics.median(o.wall_s for o in ours),
         "cpu_s_per_million_rows": statistics.median(o.cpu_s for o in ours) / millions,
         "one_shot_rows_per_s": millions * 1e6 / statistics.median(b.wall_s for b in base),
