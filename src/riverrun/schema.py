@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, cast
 
 import polars as pl
@@ -125,7 +126,13 @@ class Schema:
 
     def empty(self) -> pl.DataFrame:
         """A frame with these columns and no rows."""
-        return pl.DataFrame(schema=self.polars())
+        return _without_rows(self).clone()
+
+
+# Made once: it costs as much as decoding a few lines.
+@lru_cache(maxsize=64)
+def _without_rows(schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame(schema=schema.polars())
 
 
 def _column(name: str, declared: DeclaredType) -> Column:

@@ -29,7 +29,7 @@ from tests.robustness.serving import serving
 
 ELSEWHERE = {
     3: "slow HTTP bodies: there is no HTTP source",
-    4: "silent connections: tests/sources/test_listening.py",
+    4: "silent connections: tests/sources/test_listening.py, tests/robustness/test_many_senders.py",
     22: "gzip: no source decompresses",
     23: "zstd: no source decompresses",
     24: "WebSocket compression: there is no WebSocket source",

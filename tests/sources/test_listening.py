@@ -103,6 +103,34 @@ def test_when_full_the_oldest_that_never_sent_makes_room():
     assert reader.counters["connections_closed_silent"] == 1
 
 
+@pytest.mark.parametrize("head", [b"", b"half a li"])
+def test_behind_two_thousand_silent_ones_a_sender_is_heard_within_a_second(head):
+    world = SimulatedWorld()
+    reader = listening(world, connections_per_peer=10_000)
+    silent = [world.network.dial(DOOR) for _ in range(2_000)]
+    for peer in silent:
+        peer.send(head)
+    world.network.dial(DOOR).send(b"sound\n")
+    heard = pump(world, reader, until=lambda chunks: any(chunk.data == b"sound\n" for chunk in chunks))
+    assert b"sound\n" in texts(heard).values()
+    assert world.clock.monotonic_us() <= 1_000_000
+
+
+def test_once_nobody_waits_there_is_time_for_a_first_line_again():
+    world = SimulatedWorld()
+    reader = listening(world, connections=2, first_line_s=8)
+    for _ in range(3):
+        world.network.dial(DOOR)
+    pump(world, reader, lasting="9s")
+    assert reader.counters["connections_closed_silent"] == 1
+    world.after("4s", lambda: world.network.dial(DOOR))
+    world.after("4s", lambda: world.network.dial(DOOR))
+    pump(world, reader, lasting="6s")
+    assert reader.counters["connections_closed_silent"] == 2, "the second guest has had its time, not the third"
+    pump(world, reader, lasting="2s")
+    assert reader.counters["connections_closed_silent"] == 3, "in a crowd a second will do"
+
+
 def test_a_silent_connection_keeps_its_place_while_nobody_needs_it():
     world = SimulatedWorld()
     reader = listening(world, connections=1, first_line_s=10, idle_s=None)

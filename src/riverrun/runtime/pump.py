@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from typing import cast
 
 import polars as pl
 
@@ -122,7 +124,6 @@ class Pump:
         self._decoders: dict[str, Decoder] = {}
         self._rows: dict[str, int] = {}
         self._joint: Joint | None = None
-        self._nothing: pl.DataFrame | None = None
         if memory is not None:
             self._remember(memory)
         self.reader: Reader = reader if reader is not None else read.source.open(world, read.limits)
@@ -270,7 +271,7 @@ class Pump:
     def _decoded_together(self, groups: Sequence[list[Chunk]]) -> dict[str, Arrival]:
         """The arrivals of those partitions whose lines can be decoded in one go."""
         known = [(group, self._decoders.get(group[0].partition)) for group in groups if not group[-1].end]
-        able = [(group, decoder) for group, decoder in known if isinstance(decoder, JoinableDecoder)]
+        able = [(group, cast(JoinableDecoder, decoder)) for group, decoder in known if _joinable(type(decoder))]
         if len(able) < 2:
             return {}
         if self._joint is None:
@@ -303,11 +304,9 @@ class Pump:
         )
 
     def _empty(self) -> pl.DataFrame:
-        """A frame without rows. Made once: it costs as much as decoding a few lines."""
-        if self._nothing is None:
-            assert self.schema is not None
-            self._nothing = self.schema.empty()
-        return self._nothing.clone()
+        """A frame without rows."""
+        assert self.schema is not None
+        return self.schema.empty()
 
     def _counted(self, arrival: Arrival) -> Arrival:
         first = self._rows.get(arrival.partition, 0)
@@ -350,6 +349,12 @@ def _arrival(
 
 def _data_of(chunks: Sequence[Chunk]) -> bytes:
     return chunks[0].data if len(chunks) == 1 else b"".join(chunk.data for chunk in chunks)
+
+
+@cache
+def _joinable(kind: type) -> bool:
+    """Whether decoders of a kind are `JoinableDecoder`. To ask of each one costs as much as decoding a line."""
+    return issubclass(kind, JoinableDecoder)
 
 
 def _by_partition(chunks: Sequence[Chunk]) -> list[list[Chunk]]:

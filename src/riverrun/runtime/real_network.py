@@ -14,8 +14,9 @@ from typing import Any
 
 from riverrun.world import Address, Connection, Listener, TcpAddress, UnixAddress
 
-#: Connections that may wait at a listener's door.
-BACKLOG = 128
+#: Connections that may wait at a listener's door. The system turns away the rest without a word, and they try
+#: again after a second, then after three. Linux has a limit of its own (4,096 on most machines).
+BACKLOG = 4_096
 #: A peer that vanished without a word (pulled cable, crashed machine) is noticed after about two minutes.
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 60, 15, 4
 

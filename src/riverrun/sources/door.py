@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from riverrun.errors import SourceError
 from riverrun.limits import Limits
@@ -16,6 +19,9 @@ ACCEPT_PAUSE_US = 1_000_000
 LOOK_US = 250_000
 #: When all places are taken, a connection that has sent nothing for so long may lose its own.
 QUIET_US = 60_000_000
+#: While others wait behind the one that was let in for another, connections get this share of their time for a
+#: first line: thousands of silent ones must not keep a sender outside for seconds.
+CROWD_SHARE = 1 / 8
 
 
 @dataclass(slots=True, eq=False)
@@ -63,8 +69,9 @@ class Door:
 
     When all are taken, new connections wait until one is free: one that has not sent a whole line within
     `limits.first_line_s` makes room, the oldest first; when there is none, one that has sent nothing for a
-    minute, the longest silent first. Connections that are silent for `limits.idle_s`, or need more than
-    `limits.line_s` for one line, have to leave in any case.
+    minute, the longest silent first. Once one had to make room, and until nobody waits any more, there is a
+    crowd, and an eighth of that time has to do. Connections that are silent for `limits.idle_s`, or need more
+    than `limits.line_s` for one line, have to leave in any case.
 
     Parameters
     ----------
@@ -76,6 +83,7 @@ class Door:
         self._places = limits.connections
         self._per_peer = per_peer
         self._first_line_us = round(limits.first_line_s * 1_000_000)
+        self._crowd = False
         self._idle_us = _microseconds(limits.idle_s)
         self._line_us = _microseconds(limits.line_s)
         self._line_bytes = limits.line_bytes
@@ -88,6 +96,7 @@ class Door:
                 hint="is another riverrun running there? choose another address",
             ) from None
         self.guests: list[Guest] = []
+        self._hosts: Counter[str] = Counter()
         self.number = 0
         self._trouble = ""
         self._accept_after_us = 0
@@ -165,6 +174,7 @@ class Door:
                 return left
             self._trouble = ""
             if connection is None:
+                self._crowd = False
                 return left
             self._welcome(connection, now_us, left)
         return left
@@ -179,6 +189,9 @@ class Door:
     def leave(self, guest: Guest) -> None:
         """Close a connection."""
         self.guests.remove(guest)
+        self._hosts[guest.host] -= 1
+        if not self._hosts[guest.host]:
+            del self._hosts[guest.host]
         guest.gone = True
         guest.connection.close()
 
@@ -186,6 +199,7 @@ class Door:
         for guest in self.guests:
             guest.connection.close()
         self.guests.clear()
+        self._hosts.clear()
         if not self._closed:
             self._closed = True
             self._listener.close()
@@ -200,7 +214,7 @@ class Door:
 
     def _welcome(self, connection: Connection, now_us: int, left: list[Guest]) -> None:
         host = connection.peer.rpartition(":")[0] or connection.peer
-        if sum(guest.host == host for guest in self.guests) >= self._per_peer:
+        if self._hosts[host] >= self._per_peer:
             self.counters["connections_refused_per_peer"] += 1
             connection.close()
             return
@@ -211,7 +225,9 @@ class Door:
             ] += 1
             self.leave(overdue)
             left.append(overdue)
+            self._crowd = True
         self.number += 1
+        self._hosts[host] += 1
         self.counters["connections"] += 1
         name = f"{connection.peer}#{self.number}"
         self.guests.append(Guest(connection, name, host, now_us, now_us, OpenLine(self._line_bytes)))
@@ -220,16 +236,17 @@ class Door:
         """The connection that loses its place to the next one, if any has had its time."""
         return next((guest for guest in self._candidates() if now_us >= self._due_us(guest)), None)
 
-    def _candidates(self) -> list[Guest]:
-        """The oldest connection that never sent a line, and that which has been silent for longest."""
-        unproven = next((guest for guest in self.guests if not guest.proven), None)
-        silent = min(self.guests, key=lambda guest: guest.heard_us, default=None)
-        return [guest for guest in (unproven, silent) if guest is not None]
+    def _candidates(self) -> Iterator[Guest]:
+        """The oldest connection that never sent a line, then that which has been silent for longest."""
+        yield from islice((guest for guest in self.guests if not guest.proven), 1)
+        if self.guests:
+            yield min(self.guests, key=lambda guest: guest.heard_us)
 
     def _due_us(self, guest: Guest) -> int:
         """When a connection may lose its place."""
         quiet_us = guest.heard_us + QUIET_US
-        return quiet_us if guest.proven else min(quiet_us, guest.since_us + self._first_line_us)
+        first_line_us = round(self._first_line_us * CROWD_SHARE) if self._crowd else self._first_line_us
+        return quiet_us if guest.proven else min(quiet_us, guest.since_us + first_line_us)
 
     def _too_long(self, guest: Guest, now_us: int) -> bool:
         if self._idle_us is not None and now_us - guest.heard_us >= self._idle_us:
