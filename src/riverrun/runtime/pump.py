@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import cast
 
 import polars as pl
@@ -271,9 +270,11 @@ class Pump:
     def _decoded_together(self, groups: Sequence[list[Chunk]]) -> dict[str, Arrival]:
         """The arrivals of those partitions whose lines can be decoded in one go."""
         known = [(group, self._decoders.get(group[0].partition)) for group in groups if not group[-1].end]
-        able = [(group, cast(JoinableDecoder, decoder)) for group, decoder in known if _joinable(type(decoder))]
-        if len(able) < 2:
+        found = [(group, decoder) for group, decoder in known if decoder is not None]
+        # All are of one kind, and asking each of them would cost as much as decoding a line.
+        if len(found) < 2 or not isinstance(found[0][1], JoinableDecoder):
             return {}
+        able = cast(list[tuple[list[Chunk], JoinableDecoder]], found)
         if self._joint is None:
             assert self.format is not None
             assert self.schema is not None
@@ -349,12 +350,6 @@ def _arrival(
 
 def _data_of(chunks: Sequence[Chunk]) -> bytes:
     return chunks[0].data if len(chunks) == 1 else b"".join(chunk.data for chunk in chunks)
-
-
-@cache
-def _joinable(kind: type) -> bool:
-    """Whether decoders of a kind are `JoinableDecoder`. To ask of each one costs as much as decoding a line."""
-    return issubclass(kind, JoinableDecoder)
 
 
 def _by_partition(chunks: Sequence[Chunk]) -> list[list[Chunk]]:
