@@ -4,15 +4,15 @@ Sources, sinks and the runtime are handed a `World` and reach for nothing else. 
 `riverrun.runtime.real_world.RealWorld`; `riverrun.testing.SimulatedWorld` keeps everything in memory and
 moves time by hand, so that a whole run can be repeated exactly.
 
-Nothing here blocks but `World.wait`.
+Nothing here blocks but `World.wait`, and `Web.get`, whose requests have a limit on time.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from riverrun.clock import Clock
@@ -114,6 +114,43 @@ class Network(Protocol):
 
     def listen(self, address: Address) -> Listener:
         """Let others connect. Raises ``OSError`` when the address is taken or not allowed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WebRequest:
+    """A page that is asked for.
+
+    Parameters
+    ----------
+    timeout_us : how long all of it may take, from connecting to the last byte.
+    max_bytes : an answer that is longer is none.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_us: int = 5_000_000
+    max_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class WebAnswer:
+    """What a web server said; the names of headers are in lower case."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Web(Protocol):
+    """Pages of web servers, by HTTP and HTTPS."""
+
+    def get(self, requests: Sequence[WebRequest], *, at_once: int) -> list[WebAnswer | OSError]:
+        """The answers to some requests of one server, in their order; an error where there was none.
+
+        Returns when all are there. `at_once` are asked at a time. Redirects are answers, and are not followed;
+        certificates are checked; proxies that the environment names are not used.
+        """
         ...
 
 
@@ -264,6 +301,9 @@ class World(Protocol):
 
     @property
     def network(self) -> Network: ...
+
+    @property
+    def web(self) -> Web: ...
 
     @property
     def files(self) -> Files: ...

@@ -74,10 +74,6 @@ def test_a_name_that_both_have_gets_a_suffix():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (
-            {"table": "https://example.org/table.csv", "on": "sku"},
-            "lookup: looking up over HTTP is not there yet",
-        ),
         ({"table": "table.xlsx", "on": "sku"}, "lookup: a lookup table cannot be read from 'table.xlsx'"),
         ({"table": "missing.csv", "on": "sku"}, "missing.csv: the lookup table cannot be read: "),
         ({"table": "sqlite:shop.db", "on": "sku"}, "lookup: a lookup in a database needs a query"),
@@ -97,6 +93,23 @@ def test_a_name_that_both_have_gets_a_suffix():
             {"table": TABLE.cast({"sku": pl.String}), "on": "sku"},
             "lookup: the key 'sku' is Int64 in the stream and String in the table\n"
             '  try: .cast({"sku": pl.String}) before the lookup',
+        ),
+        (
+            {"table": TABLE, "on": "sku", "headers": {"Accept": "text/csv"}},
+            "lookup(headers=): only web servers take headers\n  try: leave headers= out",
+        ),
+        (
+            {"table": TABLE, "on": "sku", "schema": {"name": pl.String}},
+            "lookup(schema=): what a whole table holds is found out when it is read\n  try: leave schema= out",
+        ),
+        (
+            {"table": TABLE, "on": "sku", "on_failure": "null"},
+            "lookup(on_failure=): a table that cannot be read has no rows to leave null\n"
+            '  try: "stale" goes on with the table that was read before',
+        ),
+        (
+            {"table": TABLE, "on": "sku", "on_failure": "stahle"},
+            "lookup(on_failure=): 'stahle' is not among 'stop', 'stale', 'null'\n  try: did you mean 'stale'?",
         ),
         ({"table": TABLE, "on": "sku", "ttl": "1m"}, "lookup(ttl=): a frame does not change"),
         ({"table": TABLE, "on": "sku", "how": "outer"}, "lookup(how=): 'outer' is not among 'left', 'inner'"),

@@ -19,10 +19,12 @@ class LookupState:
     ----------
     table : a row for each key, with the columns that are added; ``None`` before it was read.
     read_us : when it was read, by the clock of the run.
+    tag : what it is shown the next time, so that it can say whether it has changed.
     """
 
     table: pl.DataFrame | None = None
     read_us: int = 0
+    tag: str = ""
 
 
 class TableLookup:
@@ -58,15 +60,25 @@ class TableLookup:
     def empty(self) -> LookupState:
         return LookupState()
 
-    def due(self, state: LookupState, now_us: int) -> bool:
-        """Whether the table has to be read."""
-        if self._fixed is not None:
-            return False
-        return state.table is None or (self.ttl_us is not None and now_us - state.read_us >= self.ttl_us)
+    @property
+    def asks(self) -> bool:
+        """Whether the table is read while rows come."""
+        return self._fixed is None
 
-    def with_table(self, table: pl.DataFrame, now_us: int) -> LookupState:
-        """The state with a table that has just been read. Raises `SourceError` if it has other columns."""
-        return LookupState(self._ready(table), now_us)
+    def due(self, state: LookupState, now_us: int | None) -> bool:
+        """Whether the table has to be read; without a time, no table is too old."""
+        if not self.asks:
+            return False
+        if state.table is None:
+            return True
+        return self.ttl_us is not None and now_us is not None and now_us - state.read_us >= self.ttl_us
+
+    def with_table(self, state: LookupState, table: pl.DataFrame | None, tag: str, now_us: int) -> LookupState:
+        """The state after a reading; without a table it has not changed.
+
+        Raises `SourceError` if the table has other columns.
+        """
+        return LookupState(state.table if table is None else self._ready(table), now_us, tag)
 
     def _ready(self, table: pl.DataFrame) -> pl.DataFrame:
         try:

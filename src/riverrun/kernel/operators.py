@@ -15,6 +15,7 @@ from riverrun.kernel.counting import CountingWindows
 from riverrun.kernel.fixed_windows import FixedWindows
 from riverrun.kernel.interval_join import IntervalPairs
 from riverrun.kernel.join_rows import Side
+from riverrun.kernel.keyed_lookup import KeyedAnswers
 from riverrun.kernel.lookup import TableLookup
 from riverrun.kernel.operator import JoinOperator, Operator
 from riverrun.kernel.paired_trailing import PairedTrailing
@@ -25,7 +26,7 @@ from riverrun.kernel.union import UnionRows
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.kernel.window_join import FixedWindowPairs, SessionPairs, WindowPairs
 from riverrun.plan.joins import AsofJoin, IntervalJoin, Join, WindowJoin, right_names
-from riverrun.plan.lookup import Lookup
+from riverrun.plan.lookup import KeyedLookup, Lookup
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
 from riverrun.plan.union import Union
@@ -148,6 +149,21 @@ def _lookup(node: Lookup, opening: Opening) -> Operator[Any]:
     )
 
 
+def _keyed_lookup(node: KeyedLookup, opening: Opening) -> Operator[Any]:
+    (before,) = opening.before
+    return KeyedAnswers(
+        node.on,
+        before.columns[node.on],
+        node.columns,
+        right_names(before, node.right(before), (node.on,)),
+        outer=node.how == "left",
+        ttl_us=node.ttl_us,
+        on_failure=node.on_failure,
+        max_keys=opening.max_keys,
+        name=node.label,
+    )
+
+
 #: A new stateful step adds its line here.
 OPERATORS: Mapping[type[Stateful], Callable[[Any, Opening], AnyOperator]] = {
     WindowAggregate: _window_aggregate,
@@ -157,4 +173,5 @@ OPERATORS: Mapping[type[Stateful], Callable[[Any, Opening], AnyOperator]] = {
     IntervalJoin: _interval_join,
     WindowJoin: _window_join,
     Lookup: _lookup,
+    KeyedLookup: _keyed_lookup,
 }

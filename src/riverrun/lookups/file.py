@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.errors import ConfigError, SourceError, did_you_mean
+from riverrun.plan.lookup import Reading
 from riverrun.world import World
 
 #: A lookup table is held in memory whole, so it cannot be of any size.
@@ -50,8 +51,9 @@ class TableFile:
     def _kind(self) -> str:
         return self.path.rsplit(".", 1)[-1].lower()
 
-    def read(self, world: World) -> pl.DataFrame:
+    def read(self, world: World, tag: str = "") -> Reading:
         """The whole table. Raises `SourceError` when there is none."""
+        del tag
         try:
             with closing(world.files.open_read(self.path)) as file:
                 size = file.status().size
@@ -60,8 +62,13 @@ class TableFile:
             raise SourceError(f"the lookup table cannot be read: {error}", where=self.path) from None
         if size > MOST_BYTES:
             raise SourceError(f"a lookup table of {size} bytes is too large", where=self.path)
-        try:
-            return READERS[self._kind](io.BytesIO(data))
-        except (pl.exceptions.PolarsError, ValueError) as error:
-            text = str(error).split("\n")[0]
-            raise SourceError(f"the lookup table is not {self._kind}: {text}", where=self.path) from None
+        return Reading(table_of(data, self._kind, where=self.path))
+
+
+def table_of(data: bytes, kind: str, *, where: str) -> pl.DataFrame:
+    """The table that some bytes hold, by its kind. Raises `SourceError` when they hold none."""
+    try:
+        return READERS[kind](io.BytesIO(data))
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        text = str(error).split("\n")[0]
+        raise SourceError(f"the lookup table is not {kind}: {text}", where=where) from None

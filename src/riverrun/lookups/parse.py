@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -9,23 +10,34 @@ import polars as pl
 from riverrun.errors import ConfigError
 from riverrun.lookups.file import TableFile
 from riverrun.lookups.query import TableQuery
+from riverrun.lookups.web import KEY, web_table_of
 from riverrun.registry import function
 
 
-def lookup_table_of(target: object, query: str | None) -> Any:
-    """A frame of the table, or something that reads it.
+def lookup_table_of(
+    target: object,
+    query: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    schema: Mapping[str, Any] | None = None,
+) -> Any:
+    """A frame of the table, or something that reads it, or that is asked key by key.
 
-    Raises `ConfigError` for what is neither.
+    Raises `ConfigError` for what is neither, and for settings that it does not take.
     """
+    kind, _, path = target.partition(":") if isinstance(target, str) else ("", "", "")
+    web = kind in ("http", "https")
+    if headers is not None and not web:
+        raise ConfigError("only web servers take headers", where="lookup(headers=)", hint="leave headers= out")
+    if schema is not None and not (web and KEY in str(target)):
+        raise ConfigError(
+            "what a whole table holds is found out when it is read",
+            where="lookup(schema=)",
+            hint='leave schema= out; a URL that is asked key by key needs it: "https://shop/products/{key}"',
+        )
     if not isinstance(target, str):
         return _frame(target)
-    kind, _, path = target.partition(":")
-    if kind in ("http", "https"):
-        raise ConfigError(
-            "looking up over HTTP is not there yet",
-            where="lookup",
-            hint='download it into a file, and lookup("table.csv", ttl="1h")',
-        )
+    if web and query is None:
+        return web_table_of(target, headers or {}, schema)
     if kind in ("sqlite", "duckdb"):
         if query is None:
             raise ConfigError(
@@ -50,7 +62,7 @@ def _frame(target: object) -> pl.DataFrame:
         raise ConfigError(
             f"not a table: {error}",
             where="lookup",
-            hint="a frame, the name of a file, or a database with query=",
+            hint="a frame, the name of a file, a URL, or a database with query=",
         ) from None
     assert isinstance(frame, pl.DataFrame)
     return frame

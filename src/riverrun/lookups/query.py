@@ -11,6 +11,7 @@ from urllib.parse import quote
 import polars as pl
 
 from riverrun.errors import MissingExtraError, SourceError
+from riverrun.plan.lookup import Reading
 from riverrun.world import World
 
 
@@ -30,12 +31,13 @@ class TableQuery:
     def name(self) -> str:
         return f"{self.kind}:{self.path}"
 
-    def read(self, world: World) -> pl.DataFrame:
+    def read(self, world: World, tag: str = "") -> Reading:
         """The whole table. Raises `SourceError` when the file or the query is wrong."""
+        del tag
         path = world.files.absolute(self.path)
         if world.files.status(path) is None:
             raise SourceError("there is no such file", where=self.name)
-        return self._sqlite(path) if self.kind == "sqlite" else self._duckdb(path)
+        return Reading(self._sqlite(path) if self.kind == "sqlite" else self._duckdb(path))
 
     def _sqlite(self, path: str) -> pl.DataFrame:
         try:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
 from riverrun.clock import Duration, parse_duration, parse_offset
 from riverrun.errors import PlanError, did_you_mean
 from riverrun.plan.joins import AsofJoin, Closed, Direction, How, IntervalJoin, Span, WindowJoin
-from riverrun.plan.lookup import Lookup, LookupHow
+from riverrun.plan.lookup import AskTable, KeyedLookup, Lookup, LookupHow, OnFailure
 from riverrun.plan.nodes import Node
 from riverrun.plan.union import Union
 from riverrun.registry import function
@@ -219,22 +219,38 @@ class Joining:
         ttl: Duration | None = None,
         query: str | None = None,
         how: LookupHow = "left",
+        schema: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        on_failure: OnFailure = "stop",
     ) -> Stream:
         """Add the columns of a table to each row: names of products, limits of devices, rates of the day.
 
-        Rows pass at once, in their order. The table is held in memory; where a key stands several times in it,
-        the last row counts; null equals nothing. It is read here to know its columns, again when a run begins,
-        and then, with `ttl`, whenever rows come and it is older than that, by the clock of the run. So with
-        a table that changes, what a row gets depends on when it came. A run with ``state=`` keeps the table
-        across a restart, and reads it again when it is old.
+        Rows pass at once, in their order. A whole table is held in memory; where a key stands several times in
+        it, the last row counts; null equals nothing. It is read here to know its columns, again when a run
+        begins, and then, with `ttl`, whenever rows come and it is older than that, by the clock of the run. So
+        with a table that changes, what a row gets depends on when it came.
+
+        A URL with ``{key}`` in its path or query is asked for each key: ``"https://shop/products/{key}"``. It
+        answers with a JSON object, or says that there is none (404). Answers are remembered, for `ttl` and for
+        at most `Limits.max_keys` keys. The new keys of a batch are asked for together, 16 at a time, while the
+        rows wait; each answer may take 5 seconds, and is tried three times.
+
+        A run with ``state=`` keeps what it was told across a restart. It writes it into its journal, too: a
+        replay after a crash sees the same tables and answers.
 
         Parameters
         ----------
-        table : a frame; a CSV, Parquet, JSON or JSON-lines file; ``"sqlite:FILE"`` or ``"duckdb:FILE"``.
-        on : columns that must be equal, of the same name on both sides.
-        ttl : how long a table that was read stays good, such as ``"10m"``; for the whole run when left out.
+        table : a frame; a CSV, Parquet, JSON or JSON-lines file, or the URL of one; ``"sqlite:FILE"`` or
+            ``"duckdb:FILE"``; a URL with ``{key}``.
+        on : columns that must be equal, of the same name on both sides; one column for a URL with ``{key}``.
+        ttl : how long what was read stays good, such as ``"10m"``; for the whole run when left out.
         query : what to ask a database, such as ``"SELECT sku, name FROM products"``.
         how : ``"left"``: rows whose key is not in the table get nulls; ``"inner"``: they are left out.
+        schema : the columns of an answer, for a URL with ``{key}``.
+        headers : to send to a web server; what is secret is named: ``{"Authorization": "env:SHOP_LOGIN"}``.
+        on_failure : when a table cannot be read again, or an answer does not come: ``"stop"`` the run;
+            ``"stale"``: go on with what was known before (nulls, where nothing was); ``"null"``, for answers:
+            nulls. What is missing is asked for again after 10 seconds.
 
         Returns
         -------
@@ -253,22 +269,43 @@ class Joining:
         [(8, 'desk'), (9, None)]
         """
         _one_of(how, ("left", "inner"), "lookup(how=)")
+        _one_of(on_failure, ("stop", "stale", "null"), "lookup(on_failure=)")
         keys = _names(on, "lookup(on=)")
         if not keys:
             raise PlanError("no key is named", where="lookup", hint='on="sku"')
-        found = function("lookup")(table, query)
-        if not isinstance(found, pl.DataFrame):
-            columns = dict(found.read(function("world")()).schema)
-        elif ttl is not None:
-            raise PlanError("a frame does not change", where="lookup(ttl=)", hint="leave ttl= out")
-        else:
-            columns = dict(found.schema)
+        found = function("lookup")(table, query, headers, schema)
         ttl_us = None if ttl is None else parse_duration(ttl, where="lookup(ttl=)")
-        return self._with(Lookup((self.node,), keys, found, columns, ttl_us, how))
+        if isinstance(found, AskTable):
+            if len(keys) > 1:
+                raise PlanError(
+                    f"a URL has room for one key, and here are {len(keys)}",
+                    where="lookup(on=)",
+                    hint='make one of them: .with_columns(key=pl.concat_str("country", "sku", separator="-"))',
+                )
+            made: Node = KeyedLookup((self.node,), keys[0], found, found.columns, ttl_us, how, on_failure)
+            return self._with(made)
+        if on_failure == "null":
+            raise PlanError(
+                "a table that cannot be read has no rows to leave null",
+                where="lookup(on_failure=)",
+                hint='"stale" goes on with the table that was read before',
+            )
+        return self._with(Lookup((self.node,), keys, found, _columns_of(found, ttl), ttl_us, how, on_failure))
 
     def _with(self, node: Node) -> Stream:
         make = cast("type[Stream]", type(self))
         return make(node)
+
+
+def _columns_of(table: Any, ttl: Duration | None) -> dict[str, pl.DataType]:
+    """The columns of a table, which is read for that."""
+    if not isinstance(table, pl.DataFrame):
+        found = table.read(function("world")()).table
+        assert found is not None, "a table that was never read before says what it holds"
+        return dict(found.schema)
+    if ttl is not None:
+        raise PlanError("a frame does not change", where="lookup(ttl=)", hint="leave ttl= out")
+    return dict(table.schema)
 
 
 def union(*streams: Stream) -> Stream:

@@ -7,8 +7,10 @@ come, `apply`, `tick` and `end` when the engine goes on, and `take` and `write` 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import polars as pl
 
 from riverrun.kernel.flow import Flow, Step
 from riverrun.ports import Chunk, FrameChunk, Remembered
@@ -17,9 +19,10 @@ from riverrun.runtime.dead_letters import DeadLetter
 from riverrun.runtime.delivery import Delivery
 from riverrun.runtime.health import StateHealth
 from riverrun.runtime.job import Job
-from riverrun.runtime.log import Applied, Ended, Received, Record, to_parts
+from riverrun.runtime.log import Applied, Ended, Received, Record, Ticked, to_parts
 from riverrun.runtime.pump import Arrival, PartitionMemory
 from riverrun.runtime.queue import Item, Origin
+from riverrun.runtime.said import Said
 from riverrun.state.store import Store
 
 #: A checkpoint is taken earlier after so many bytes of journal.
@@ -106,6 +109,7 @@ class Durable:
         self._input_bytes = self._taken_bytes = 0
         self._taken_us = job.world.clock.monotonic_us()
         self._dirty = False
+        self._held: list[tuple[int, pl.DataFrame]] | None = None
         job.dead_letters.listener = self._letters.append
         job.state_health = self.health
 
@@ -138,9 +142,7 @@ class Durable:
         now_us = self.job.world.clock.now_us()
         origin = item.origin
         record = Applied(self.job.source_ids[item.source], now_us, origin.upto, origin.notes)
-        self.unit = self._append(record)
-        self.take_in(item.source, item.arrivals, now_us, origin)
-        self._done()
+        self._happen(record, lambda: self.take_in(item.source, item.arrivals, now_us, origin))
 
     def take_in(self, source: int, arrivals: Sequence[Arrival], now_us: int, origin: Origin) -> None:
         """What `Applied` stands for, now or in a replay."""
@@ -155,22 +157,48 @@ class Durable:
         """Let happen what time alone has brought."""
         ticked = self.job.due()
         if ticked is not None:
-            self.unit = self._append(ticked)
-            self.job.pass_time(ticked)
-            self._done()
+            self._happen(ticked, lambda: self.job.pass_time(ticked))
 
     def end(self, source: int) -> None:
         """A source is over for good: all of its windows close."""
         if self.progress[source].ended:
             return
-        self.unit = self._append(Ended(self.job.source_ids[source]))
-        self.finish(source)
-        self._done()
+        self._happen(Ended(self.job.source_ids[source]), lambda: self.finish(source))
 
     def finish(self, source: int) -> None:
         """What `Ended` stands for, now or in a replay."""
         self.progress[source].ended = True
         self.job.end(source)
+
+    def put(self, output: int, frame: pl.DataFrame) -> None:
+        """Results that the engine has made just now."""
+        if self._held is not None:
+            self._held.append((output, frame))
+        else:
+            self.delivery.put(output, self.unit, frame)
+
+    def _happen(self, record: Applied | Ticked | Ended, action: Callable[[], None]) -> None:
+        """Write down what happens, and let it happen."""
+        tables = self.job.tables
+        tables.begin()
+        if not tables.any:
+            self.unit = self._append(record)
+            action()
+        else:
+            # What tables say belongs into the record, and only then its number, and that of results, is known.
+            held: list[tuple[int, pl.DataFrame]] = []
+            self._held = held
+            action()
+            self._held = None
+            self.unit = self._append(replace(record, said=tuple(tables.said or ())))
+            for output, frame in held:
+                self.put(output, frame)
+        self._done()
+
+    def begin_again(self, position: int, said: Sequence[Said]) -> None:
+        """A record of an earlier run is about to happen again."""
+        self.unit = position
+        self.job.tables.begin(said)
 
     def replayed(self, position: int) -> None:
         """A record of an earlier run has happened again."""

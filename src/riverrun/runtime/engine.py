@@ -78,6 +78,7 @@ class Engine:
     ----------
     states : by step; ``None`` for steps without an operator.
     watermarks_us : by step.
+    before : called with the place of a step and the rows that are about to come to it; it may set its state.
     """
 
     def __init__(self, flow: Flow, meter: Callable[[], int] = lambda: 0) -> None:
@@ -85,6 +86,7 @@ class Engine:
         self.counts = [StepCounts() for _ in flow.steps]
         self.states: list[Any] = [step.operator.empty() if step.operator else None for step in flow.steps]
         self._meter = meter
+        self.before: Callable[[int, Sequence[pl.DataFrame]], None] | None = None
         self.watermarks_us = [BEFORE_TIME] * len(flow.steps)
         self._behind = _behind_sources(flow)
         self._outputs: dict[int, list[int]] = {}
@@ -184,6 +186,8 @@ class Engine:
         self, at: int, operator: AnyOperator, inputs: Sequence[Sequence[pl.DataFrame]]
     ) -> list[Output]:
         outs = []
+        if self.before is not None and any(inputs):
+            self.before(at, [frame for frames in inputs for frame in frames])
         state = self.states[at]
         for side, frames in enumerate(inputs):
             for frame in frames:

@@ -72,8 +72,8 @@ class Job:
         # Partitions have to be told apart only where there can be several.
         self.flow: Flow = flow_of(outputs, schemas, partitioned=_partitioned)
         self.engine = Engine(self.flow, world.clock.monotonic_us)
-        self._tables = Tables(self.engine, world)
-        self._tables.refresh(self.started_us)
+        self.tables = Tables(self.engine, world)
+        self.tables.open(self.started_us)
         meeting = self.flow.meeting
         self.intakes = [
             Intake(
@@ -126,7 +126,6 @@ class Job:
         for arrival, rejected in taken.refused:
             self._reject(intake, arrival, rejected)
         watermark_us = intake.tracker.advance(max(arrival.received_us for arrival in arrivals) or now_us)
-        self._tables.refresh(now_us)
         emissions, dropped = self.engine.feed(intake.read, taken.frame, watermark_us)
         emissions += self.engine.early(lambda node: node.emit == "batch")
         with self.lock:

@@ -2,13 +2,14 @@
 
 `Received` keeps bytes that no source can give us again; it counts as soon as it is on the disk. `Applied`,
 `Ticked` and `Ended` say what the engine did, with all that it did not compute itself: which chunks it took in
-one go, and what the clock said. The same records over the same state give the same results, byte for byte.
+one go, what the clock said, and what lookup tables said. The same records over the same state give the same
+results, byte for byte.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ import orjson
 
 from riverrun.errors import StateError
 from riverrun.ports import Chunk, ChunkNote, FrameChunk
+from riverrun.runtime.said import Said
 from riverrun.state.snapshot import frame_from_bytes, frame_to_bytes
 
 _HEAD = struct.Struct("<cI")
@@ -44,12 +46,14 @@ class Applied:
     now_us : what the wall clock said.
     upto : the last `Received` record among them; ``None`` where the source is read again.
     notes : the chunks, where the source is read again.
+    said : what lookup tables said meanwhile.
     """
 
     source: str
     now_us: int
     upto: int | None = None
     notes: tuple[ChunkNote, ...] = ()
+    said: tuple[Said, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Ticked:
 
     watermarks: Mapping[str, int] = field(default_factory=dict)
     early: tuple[str, ...] = ()
+    said: tuple[Said, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class Ended:
     """A source is over."""
 
     source: str
+    said: tuple[Said, ...] = ()
 
 
 Record = Received | Applied | Ticked | Ended
@@ -89,11 +95,11 @@ def to_parts(record: Record) -> list[bytes | memoryview]:
         case Applied():
             notes = [_plain(note) for note in record.notes]
             shape = {"s": record.source, "now": record.now_us, "upto": record.upto, "c": notes}
-            return [_head(_APPLIED, shape)]
+            return _with_said(_APPLIED, shape, record.said)
         case Ticked():
-            return [_head(_TICKED, {"w": dict(record.watermarks), "e": list(record.early)})]
+            return _with_said(_TICKED, {"w": dict(record.watermarks), "e": list(record.early)}, record.said)
         case Ended():
-            return [_head(_ENDED, {"s": record.source})]
+            return _with_said(_ENDED, {"s": record.source}, record.said)
 
 
 def from_body(body: bytes, *, where: str) -> Record:
@@ -113,12 +119,14 @@ def from_body(body: bytes, *, where: str) -> Record:
 def _record(kind: bytes, shape: dict[str, Any], payload: memoryview) -> Record:
     if kind == _RECEIVED:
         return Received(shape["s"], tuple(_chunks(shape["c"], payload)))
+    said = tuple(_said(shape.get("t", ()), payload))
     if kind == _APPLIED:
-        return Applied(shape["s"], shape["now"], shape["upto"], tuple(_note(*note) for note in shape["c"]))
+        notes = tuple(_note(*note) for note in shape["c"])
+        return Applied(shape["s"], shape["now"], shape["upto"], notes, said)
     if kind == _TICKED:
-        return Ticked(shape["w"], tuple(shape["e"]))
+        return Ticked(shape["w"], tuple(shape["e"]), said)
     if kind == _ENDED:
-        return Ended(shape["s"])
+        return Ended(shape["s"], said)
     raise ValueError(f"there is no record of kind {kind!r}")
 
 
@@ -160,6 +168,26 @@ def _chunks(noted: Sequence[Sequence[Any]], payload: memoryview) -> list[Chunk |
                 Chunk(note.partition, data, note.position, note.received_us, note.end, note.truncated)
             )
     return chunks
+
+
+def _with_said(kind: bytes, shape: dict[str, Any], said: Sequence[Said]) -> list[bytes | memoryview]:
+    """A record with what tables said behind it."""
+    if not said:
+        return [_head(kind, shape)]
+    datas = [b"" if one.table is None else frame_to_bytes(one.table) for one in said]
+    shape["t"] = [
+        [one.step, one.turn, one.now_us, one.tag, None if one.table is None else len(data)]
+        for one, data in zip(said, datas, strict=True)
+    ]
+    return [_head(kind, shape), *datas]
+
+
+def _said(noted: Sequence[Sequence[Any]], payload: memoryview) -> Iterator[Said]:
+    at = 0
+    for step, turn, now_us, tag, length in noted:
+        table = None if length is None else frame_from_bytes(bytes(payload[at : at + length]))
+        at += length or 0
+        yield Said(step, turn, now_us, tag, table)
 
 
 def _head(kind: bytes, shape: Mapping[str, Any]) -> bytes:

@@ -123,7 +123,7 @@ def recovered(
     made: list[Durable] = []
 
     def deliver(output: int, frame: pl.DataFrame) -> None:
-        made[0].delivery.put(output, made[0].unit, frame)
+        made[0].put(output, frame)
         page.publish(output, frame)
 
     job = Job(name, outputs, pumps, world, letters, deliver)

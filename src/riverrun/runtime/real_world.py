@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from riverrun.clock import Clock, SystemClock
 from riverrun.runtime.real_files import RealFiles
 from riverrun.runtime.real_network import PendingConnection, RealNetwork
-from riverrun.world import Files, Network, StandardInput, Waitable
+from riverrun.runtime.real_web import RealWeb
+from riverrun.world import Files, Network, StandardInput, Waitable, Web
 
 #: What we ask the kernel to keep in a pipe into us: sixteen times the default means fewer switches.
 PIPE_BYTES = 1024 * 1024
@@ -32,6 +33,7 @@ class RealWorld:
     def __init__(self, seed: int | None = None, clock: Clock | None = None) -> None:
         self._clock = clock if clock is not None else SystemClock()
         self._network = RealNetwork()
+        self._web = RealWeb(self._clock)
         self._files = RealFiles()
         self._random = random.Random(seed)  # noqa: S311 - spreads retries, guards no secret
         self._stdin = PipedInput(0)
@@ -46,6 +48,10 @@ class RealWorld:
     @property
     def network(self) -> Network:
         return self._network
+
+    @property
+    def web(self) -> Web:
+        return self._web
 
     @property
     def files(self) -> Files:

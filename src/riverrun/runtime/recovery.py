@@ -199,16 +199,16 @@ def replay(durable: Durable, past: Past) -> list[Left]:
                 if frame.sequence > durable.progress[at].upto:
                     waiting[at].append((frame.sequence, record))
             case Applied(source) if again and source in places:
-                durable.unit = frame.sequence
+                durable.begin_again(frame.sequence, record.said)
                 _apply(durable, places[source], record, waiting[places[source]])
                 durable.replayed(frame.sequence)
             case Ticked() if again:
-                durable.unit = frame.sequence
+                durable.begin_again(frame.sequence, record.said)
                 known = {name: at_us for name, at_us in record.watermarks.items() if name in places}
                 job.pass_time(replace(record, watermarks=known))
                 durable.replayed(frame.sequence)
             case Ended(source) if again and source in places:
-                durable.unit = frame.sequence
+                durable.begin_again(frame.sequence, record.said)
                 durable.finish(places[source])
                 durable.replayed(frame.sequence)
             case _:

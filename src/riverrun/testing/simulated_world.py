@@ -15,6 +15,7 @@ from riverrun.clock import Duration, parse_duration
 from riverrun.testing.manual_clock import ManualClock
 from riverrun.testing.simulated_files import SimulatedFiles
 from riverrun.testing.simulated_network import ByteStream, SimulatedNetwork
+from riverrun.testing.simulated_web import SimulatedWeb
 from riverrun.world import Waitable
 
 #: Where the wall clock of a simulation begins: 2026-01-01 00:00:00Z.
@@ -47,6 +48,7 @@ class SimulatedWorld:
         self.clock = ManualClock(now_us)
         self.random = random.Random(seed)  # noqa: S311 - chance that can be repeated
         self.network = SimulatedNetwork(self.after_us, self._cut(cut_bytes))
+        self.web = SimulatedWeb(self.clock)
         self.files = SimulatedFiles(self.clock)
         self.stdin = SimulatedInput(self._cut(cut_bytes))
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []

@@ -1,0 +1,45 @@
+"""Web servers in memory, which a test answers for."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+
+from riverrun.testing.manual_clock import ManualClock
+from riverrun.world import WebAnswer, WebRequest
+
+
+class SimulatedWeb:
+    """Answers that a function makes up; without one every connection is refused.
+
+    Attributes
+    ----------
+    answer : makes the answer to a request, or an ``OSError``.
+    takes_us : how long a round of requests takes, by the clock of the world.
+    asked : all requests so far.
+
+    >>> from riverrun.testing import SimulatedWorld
+    >>> world = SimulatedWorld()
+    >>> world.web.answer = lambda request: WebAnswer(200, b"hello")
+    >>> [answer.body for answer in world.web.get([WebRequest("http://host/x")], at_once=1)]
+    [b'hello']
+    """
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self.answer: Callable[[WebRequest], WebAnswer | OSError] = _refused
+        self.takes_us = 0
+        self.asked: list[WebRequest] = []
+
+    def get(self, requests: Sequence[WebRequest], *, at_once: int) -> list[WebAnswer | OSError]:
+        """As `Web.get`."""
+        assert at_once > 0
+        self.asked += requests
+        self._clock.advance(self.takes_us * -(-len(requests) // at_once))
+        return [self.answer(request) for request in requests]
+
+
+def _refused(request: WebRequest) -> OSError:
+    del request
+    return ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
