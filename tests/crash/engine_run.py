@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from riverrun.runtime.ends import Page
 from riverrun.runtime.health import Health
 from riverrun.runtime.opening import OpenState, recovered
 from riverrun.runtime.pump import Pump
+from riverrun.runtime.real_files import RealFiles, WrittenInPlace
 from riverrun.runtime.real_world import RealWorld
 from riverrun.runtime.run import run_outputs
+from riverrun.world import PlacedFile, World
 
 SCHEMA = {"ts": rr.Timestamp("ms"), "id": pl.Int64, "key": pl.String, "x": pl.Float64}
 ROWS = {"format": rr.Csv(header=False), "schema": SCHEMA, "time": "ts", "delay": "1s"}
@@ -108,11 +111,44 @@ def forked(life: Callable[[], None], folder: Path) -> int:
         os._exit(1)
 
 
+class BelievingFiles(RealFiles):
+    """Files that say nothing of a full disk: the negative control."""
+
+    def create_filled(self, path: str, size: int) -> PlacedFile:
+        with suppress(OSError):
+            super().create_filled(path, size).close()
+        return BelievingFile(path)
+
+    def open_placed(self, path: str) -> PlacedFile:
+        return BelievingFile(path)
+
+    def free_bytes(self, path: str) -> int:
+        return max(super().free_bytes(path), 64 << 20)
+
+
+class BelievingFile(WrittenInPlace):
+    def write_at(self, position: int, parts: Sequence[bytes | memoryview]) -> None:
+        with suppress(OSError):
+            super().write_at(position, parts)
+
+
+class BelievingWorld(RealWorld):
+    @property
+    def files(self) -> BelievingFiles:
+        return BelievingFiles()
+
+
 def live(
-    kind: str, place: str, telling: int, partitions: int = 1, dashboard: tuple[str, int] | None = None
+    kind: str,
+    place: str,
+    telling: int,
+    partitions: int = 1,
+    dashboard: tuple[str, int] | None = None,
+    world: World | None = None,
+    state: rr.State = STATE,
 ) -> None:
     """Run until killed or stopped. Says `RECOVERED`, and `KNOWN` once it knows so many partitions."""
-    watched(outputs(kind, place), STATE, telling, partitions, dashboard=dashboard)
+    watched(outputs(kind, place), state, telling, partitions, dashboard=dashboard, world=world)
 
 
 def watched(
@@ -122,6 +158,7 @@ def watched(
     partitions: int,
     *,
     dashboard: tuple[str, int] | None = None,
+    world: World | None = None,
     noted: Callable[[Health], None] = lambda health: None,
 ) -> None:
     """Run until killed or stopped; rows are conserved at every look. What is said is as in `live`."""
@@ -137,7 +174,7 @@ def watched(
             said = words
         noted(health)
 
-    print(run_outputs(made, state=state, watcher=look, dashboard=dashboard), file=sys.stderr)
+    print(run_outputs(made, state=state, watcher=look, dashboard=dashboard, world=world), file=sys.stderr)
 
 
 def recover(kind: str, place: str, digest: str) -> None:
@@ -158,7 +195,7 @@ def digest_of(durable: Durable) -> str:
     """Everything that a checkpoint of now would hold, but for the time at which it was taken."""
     checkpoint = durable.take()
     settled: Settled = durable.delivery.settle(checkpoint.run.position, deliver=False)
-    commit = Writing().commit_of(checkpoint, settled)
+    commit, _ = Writing().commit_of(checkpoint, settled)
     parts: list[Any] = [repr(checkpoint.run.position), repr(checkpoint.run.results)]
     parts += [repr(item) for item in sorted(commit.values.items()) if item[0][0] not in ("run", "output")]
     parts += [repr(item) for item in sorted(commit.put_blobs.items())]

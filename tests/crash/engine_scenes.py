@@ -17,11 +17,13 @@ from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
+import riverrun as rr
 from riverrun.runtime.real_world import RealWorld
 from riverrun.state.store import Store
+from riverrun.world import World
 from tests.crash.engine_feeds import Lines, Producer, free_port
 from tests.crash.engine_kills import PATIENCE_S, Loop, stopped
-from tests.crash.engine_run import KNOWN, RECOVERED, forked, live, recover
+from tests.crash.engine_run import KNOWN, RECOVERED, STATE, BelievingWorld, forked, live, recover
 
 #: What fills the journal in the scene of the full disk: rows with keys of this length.
 KEY = b"k" * 900
@@ -117,17 +119,37 @@ def to_the_end(place: str, folder: Path) -> None:
 class FullDisk:
     """Producers, a run whose state is on a small disk, and what fills that disk."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, world: World | None = None, state: rr.State = STATE) -> None:
         self.folder = folder / "killed"
         self._filler = self.folder / "state" / "filler"
         self.dashboard = free_port()
-        port = free_port()
-        told, telling = os.pipe()
-        life = partial(live, "naive", str(port), telling, 1, dashboard=("127.0.0.1", self.dashboard))
-        self.process = forked(life, self.folder)
-        self.producer = Producer(Lines("a", seed), port)
+        self._port = free_port()
+        self._world = world
+        self._state = state
+        self.producer = Producer(Lines("a", seed), self._port)
         self._number = 0
-        os.read(told, 1)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a run, and wait until it has recovered."""
+        told, telling = os.pipe()
+        life = partial(
+            live,
+            "naive",
+            str(self._port),
+            telling,
+            dashboard=("127.0.0.1", self.dashboard),
+            world=self._world,
+            state=self._state,
+        )
+        self.process = forked(life, self.folder)
+        os.close(telling)
+        assert os.read(told, 1) == RECOVERED, self.said
+        os.close(told)
+
+    @property
+    def said(self) -> str:
+        return (self.folder / "errors.txt").read_text()
 
     def send(self, seconds: float, *, until: Callable[[], bool] = lambda: False) -> None:
         """Send for some time, or until something is so."""
@@ -137,40 +159,51 @@ class FullDisk:
                 first, self._number = self._number, self._number + 200
                 lines += [b"%d,%d,%s,1\n" % (n, n, KEY) for n in range(first, self._number)]
             self.producer.turn(100)
-            assert os.waitpid(self.process, os.WNOHANG) == (0, 0), (self.folder / "errors.txt").read_text()
+            assert os.waitpid(self.process, os.WNOHANG) == (0, 0), self.said
 
-    def stalled(self) -> bool:
-        """Whether nothing has been acknowledged for a second, although there is something to acknowledge."""
-        before = self.producer.acknowledged
-        self.send(1)
-        return self.producer.acknowledged == before
+    def send_all(self) -> None:
+        """Send until all is acknowledged."""
+        end = time.monotonic() + PATIENCE_S
+        while not self.producer.done:
+            assert time.monotonic() < end, "what was sent is not taken"
+            self.producer.turn(1_000)
+
+    def fill(self, seconds: float = PATIENCE_S) -> bool:
+        """Fill the disk until nothing is acknowledged for a second, although there is something to acknowledge.
+
+        Returns whether it came to that in time.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._fill_once()
+            before = self.producer.acknowledged
+            self.send(1)
+            if self.producer.acknowledged == before:
+                return True
+        return False
 
     def health(self) -> dict[str, int]:
         with urlopen(f"http://127.0.0.1:{self.dashboard}/api/health", timeout=5) as answer:
             source: dict[str, int] = json.load(answer)["sources"][0]
         return source
 
-    def fill(self) -> None:
-        with self._filler.open("wb", buffering=0) as file:
+    def free(self) -> None:
+        self._filler.unlink()
+
+    def _fill_once(self) -> None:
+        with self._filler.open("ab", buffering=0) as file:
             try:
                 while file.write(bytes(1 << 16)):
                     pass
             except OSError:
                 return
 
-    def free(self) -> None:
-        self._filler.unlink()
-
 
 def full(folder: Path, seed: int) -> dict[str, float]:
     """The disk of the state is full for some seconds."""
     disk = FullDisk(folder, seed)
     disk.send(1)
-    disk.fill()
-    end = time.monotonic() + PATIENCE_S
-    while not disk.stalled():
-        assert time.monotonic() < end, "it acknowledges although the disk is full"
-        disk.fill()
+    assert disk.fill(), "it acknowledges although the disk is full"
     acknowledged, received = disk.producer.acknowledged, disk.health()["received"]
     disk.send(2)
     read_on = disk.health()["received"] - received
@@ -179,8 +212,7 @@ def full(folder: Path, seed: int) -> dict[str, float]:
     began = time.monotonic()
     disk.send(PATIENCE_S, until=lambda: disk.producer.acknowledged > acknowledged)
     resumed_s = time.monotonic() - began
-    while not disk.producer.done:
-        disk.producer.turn(1_000)
+    disk.send_all()
     stop_s = stopped(disk.process, disk.folder)
     return {
         "while_full": while_full,
@@ -191,11 +223,47 @@ def full(folder: Path, seed: int) -> dict[str, float]:
     }
 
 
+def full_at_the_end(folder: Path, seed: int) -> dict[str, float | str]:
+    """SIGTERM while the disk is full; then there is space, and it is started again."""
+    disk = FullDisk(folder, seed)
+    disk.send(1)
+    assert disk.fill(), "it acknowledges although the disk is full"
+    acknowledged = disk.producer.acknowledged
+    began = time.monotonic()
+    os.kill(disk.process, signal.SIGTERM)
+    _, status = os.waitpid(disk.process, 0)
+    stop_s = time.monotonic() - began
+    said = disk.said
+    disk.free()
+    disk.producer.hang_up()
+    disk.begin()
+    disk.send_all()
+    stopped(disk.process, disk.folder)
+    return {
+        "stop_s": stop_s,
+        "code": os.waitstatus_to_exitcode(status),
+        "said": said,
+        "acknowledged": acknowledged,
+        "lines": len(disk.producer.lines.all),
+    }
+
+
+def believing(folder: Path, seed: int) -> dict[str, float]:
+    """Files that say nothing of a full disk; SQLite would say it, but is not asked for so long."""
+    disk = FullDisk(folder, seed, BelievingWorld(), rr.State("state", every="10m"))
+    silent = disk.fill(0.1)
+    os.kill(disk.process, signal.SIGKILL)
+    os.waitpid(disk.process, 0)
+    return {"silent": silent}
+
+
 SCENES: dict[str, Callable[[Path, int], dict[str, float] | dict[str, str] | dict[str, float | str]]] = {
     "stop": stop,
     "second": second,
     "histories": histories,
     "full": full,
+    "full_at_the_end": full_at_the_end,
+    "believing": believing,
 }
 
 if __name__ == "__main__":

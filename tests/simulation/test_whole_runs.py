@@ -1,4 +1,4 @@
-"""Whole pipelines in virtual time, with power cuts, failing syncs and broken connections, from a seed.
+"""Whole pipelines in virtual time, with power cuts, failing syncs, full disks and broken connections.
 
 What each seed proves: whatever went wrong, and whenever, every row that was acknowledged, or that stands in a
 file, has affected every result exactly once, in every sink; and rows are conserved after every single turn.
@@ -93,6 +93,8 @@ class Play:
             if not self.survives(self.run.turn):
                 break
         self.feed()
+        if self.world.files.space_bytes is not None and self.chance.random() < 0.3:
+            self.world.files.space_bytes = None
         if self.faults and self.run.alive:
             self.fault()
 
@@ -106,7 +108,8 @@ class Play:
             self.producer.turn(DOOR)
 
     def write(self, data: bytes) -> None:
-        """More of the input file. It is somebody else's, and safe."""
+        """More of the input file. It is somebody else's, and safe: its disk is not full."""
+        space_bytes, self.world.files.space_bytes = self.world.files.space_bytes, None
         file = self.world.files.open_write("in/a.csv", append=True)
         file.write(data)
         for sync in (file.sync, lambda: self.world.files.sync_folder("in")):
@@ -114,6 +117,7 @@ class Play:
                 sync()
                 continue
             sync()
+        self.world.files.space_bytes = space_bytes
 
     def fault(self) -> None:
         draw = self.chance.random()
@@ -125,6 +129,8 @@ class Play:
             self.producer.hang_up()
         elif draw < 0.14:
             self.survives(self.run.stop)
+        elif draw < 0.15:
+            self.world.files.fill(self.chance.randrange(40_000))
 
     def results(self) -> dict[str, list[object]]:
         found: dict[str, list[object]] = {}
@@ -211,7 +217,8 @@ class ForgetsTheOutbox(Durable):
 
     def write(self, checkpoint: Checkpoint, *, deliver: bool = True) -> None:
         settled = self.delivery.settle(checkpoint.run.position, deliver=False)
-        self.store.checkpoint(self._writing.commit_of(checkpoint, replace(settled, waiting={})))
+        commit, self._writing = self._writing.commit_of(checkpoint, replace(settled, waiting={}))
+        self.store.checkpoint(commit)
         self.delivery.kept(settled)
 
 
@@ -234,7 +241,20 @@ class LooksAtTheReader(Durable):
         return replace(made, sources=sources)
 
 
-MISTAKES = [BelievesTheDisk, LetsGoTooEarly, ForgetsTheOutbox, ForgetsHalfRecords, LooksAtTheReader]
+class TakesForWritten(Durable):
+    """Leaves out of the next checkpoint what one had that did not fit on the disk."""
+
+    def write(self, checkpoint: Checkpoint, *, deliver: bool = True) -> None:
+        settled = self.delivery.settle(checkpoint.run.position, deliver=deliver)
+        commit, self._writing = self._writing.commit_of(checkpoint, settled)
+        self.store.checkpoint(commit)
+        self.delivery.kept(settled)
+
+
+MISTAKES = [
+    *(BelievesTheDisk, LetsGoTooEarly, ForgetsTheOutbox, ForgetsHalfRecords),
+    *(LooksAtTheReader, TakesForWritten),
+]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)

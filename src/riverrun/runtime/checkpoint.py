@@ -100,17 +100,23 @@ class Checkpoint:
     input_bytes: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Writing:
-    """Turns checkpoints into transactions, each knowing what the one before has written."""
+    """Turns checkpoints into transactions, each knowing what the one before has written.
+
+    It does not change: who could not store a transaction makes the next one with the same.
+    """
 
     numbers: FrameNumbers = field(default_factory=FrameNumbers)
-    boxed: dict[tuple[str, int, int], Parcel] = field(default_factory=dict)
+    boxed: Mapping[tuple[str, int, int], Parcel] = field(default_factory=dict)
     steps: frozenset[str] = frozenset()
     last_letter: int = 0
 
-    def commit_of(self, checkpoint: Checkpoint, settled: Settled) -> Commit:
-        """The transaction of a checkpoint. Raises `StateError` when a state cannot be kept."""
+    def commit_of(self, checkpoint: Checkpoint, settled: Settled) -> tuple[Commit, Writing]:
+        """The transaction of a checkpoint, and what makes the one after it.
+
+        Raises `StateError` when a state cannot be kept.
+        """
         encoder = Encoder(self.numbers)
         values: dict[tuple[str, str], bytes | None] = {}
         values[RUN, "run"] = encoder.encode(checkpoint.run, where="run")
@@ -138,13 +144,11 @@ class Writing:
             dropped_letters=checkpoint.dropped_letters,
             keep_from=checkpoint.run.keep_from,
         )
-        self.numbers, self.boxed, self.steps = encoder.numbers, waiting, frozenset(checkpoint.steps)
-        return commit
+        last_letter = self.last_letter + len(checkpoint.letters)
+        return commit, Writing(encoder.numbers, waiting, frozenset(checkpoint.steps), last_letter)
 
     def _letters(self, letters: Sequence[DeadLetter]) -> list[DeadLetterRow]:
-        first = self.last_letter + 1
-        self.last_letter += len(letters)
-        return [letter_row(first + at, letter) for at, letter in enumerate(letters)]
+        return [letter_row(id, letter) for id, letter in enumerate(letters, start=self.last_letter + 1)]
 
 
 def _delivered(name: str, unit: int, waiting: Mapping[tuple[str, int, int], Parcel]) -> int:

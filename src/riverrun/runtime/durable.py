@@ -219,6 +219,8 @@ class Durable:
     @property
     def due(self) -> bool:
         """Whether it is time for a checkpoint."""
+        if self.store.crowded:
+            return True
         if not self._dirty:
             return False
         elapsed_us = self.job.world.clock.monotonic_us() - self._taken_us
@@ -266,8 +268,9 @@ class Durable:
         began_us = clock.monotonic_us()
         position = checkpoint.run.position
         settled = self.delivery.settle(position, deliver=deliver)
-        commit = self._writing.commit_of(checkpoint, settled)
+        commit, writing = self._writing.commit_of(checkpoint, settled)
         self.store.checkpoint(commit)
+        self._writing = writing
         self.delivery.kept(settled)
         seconds = (clock.monotonic_us() - began_us) / 1e6
         self.written = Written(

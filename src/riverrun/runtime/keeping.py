@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from riverrun.clock import Clock
 from riverrun.errors import StateFullError
 from riverrun.ports import Chunk, Reader
 from riverrun.runtime.checkpoint import Checkpoint
@@ -17,6 +18,8 @@ from riverrun.state.group_commit import GroupCommit
 LOOK_UP_S = 0.1
 #: A full disk is asked for space this often.
 FULL_S = 0.5
+#: A run that ends waits so long for space on a full disk.
+FULL_AT_END_US = 2_000_000
 
 
 class Keeper:
@@ -30,7 +33,7 @@ class Keeper:
         self._checkpoints: deque[Checkpoint] = deque()
         self._writing = False
         self._ended = False
-        self._closing = False
+        self._give_up_us: int | None = None
         self._acks = [Promises(pump.reader) for pump in durable.job.pumps]
         self._group_commit = GroupCommit(durable.store, [self._synced], self._failed)
         self._threads = [
@@ -70,10 +73,10 @@ class Keeper:
         ----------
         complete : whether to write a last checkpoint with everything that was applied.
 
-        Raises `StateFullError` when the disk is full: nobody would know when there is space again. What is not
-        on it was not acknowledged either.
+        Raises `StateFullError` when the disk is full and stays so for a while: nobody would know when there is
+        space again. What is not on it was not acknowledged either.
         """
-        self._closing = True
+        self._give_up_us = self._clock.monotonic_us() + FULL_AT_END_US
         try:
             if complete and self._failure is None:
                 self._enqueue(self.durable.take())
@@ -92,6 +95,10 @@ class Keeper:
         for thread in self._threads:
             thread.join(timeout=5)
         self._group_commit.stop()
+
+    @property
+    def _clock(self) -> Clock:
+        return self.durable.job.world.clock
 
     def _enqueue(self, checkpoint: Checkpoint) -> None:
         with self._changed:
@@ -112,7 +119,7 @@ class Keeper:
 
     def _deliver(self) -> None:
         durable = self.durable
-        clock = durable.job.world.clock
+        clock = self._clock
         delivered = -1
         try:
             while True:
@@ -154,19 +161,28 @@ class Keeper:
             try:
                 self.durable.write(checkpoint)
                 return
-            except StateFullError:
-                if self._closing:
-                    raise
+            except StateFullError as error:
+                if self._give_up_us is not None and self._clock.monotonic_us() >= self._give_up_us:
+                    raise _ended_full(error) from None
                 with self._changed:
-                    self._changed.wait(FULL_S)
+                    self._changed.wait(FULL_S if self._give_up_us is None else LOOK_UP_S)
 
     def _wait_synced(self, record: int) -> None:
         with self._changed:
             while self.durable.store.synced < record and self._failure is None:
-                if self._closing and self.durable.store.full:
-                    return
+                if self._give_up_us is not None and self.durable.store.full:
+                    return  # the one who writes asks for space himself
                 self._changed.wait(LOOK_UP_S)
         self.check()
+
+
+def _ended_full(error: StateFullError) -> StateFullError:
+    return StateFullError(
+        "the disk is full, so the run ends without its last checkpoint; all that was acknowledged is in the "
+        "journal, and nothing else was",
+        where=error.where,
+        hint="remove something from this disk, then start again: it goes on where it stood",
+    )
 
 
 class Promises:

@@ -35,6 +35,7 @@ from riverrun.runtime.recovery import (
 from riverrun.runtime.stop import Stop
 from riverrun.state.describe import State
 from riverrun.state.settings import StoreSettings
+from riverrun.state.snapshot import FrameNumbers
 from riverrun.state.store import Store
 from riverrun.world import World
 
@@ -134,12 +135,13 @@ def recovered(
     for output, waiting in parcels.items():
         delivery.restore(output, waiting)
     delivery.open()
-    writing = Writing(steps=frozenset(past.steps) if past is not None else frozenset())
     newest = store.dead_letters.list(limit=1)
-    writing.last_letter = newest[0].id if newest else 0
-    if numbers is not None:
-        writing.numbers = numbers
-        writing.boxed = {(n, p.unit, p.part): p for n, waiting in parcels.items() for p in waiting}
+    writing = Writing(
+        numbers if numbers is not None else FrameNumbers(),
+        {(n, p.unit, p.part): p for n, waiting in parcels.items() for p in waiting},
+        frozenset(past.steps) if past is not None else frozenset(),
+        newest[0].id if newest else 0,
+    )
     progress = progress_of(past, job, opened.bookmarks)
     durable = kind(store, job, delivery, progress, writing, every_us=opened.state.every_us)
     made.append(durable)
@@ -183,7 +185,8 @@ def _intaking(at: int, keeper: Keeper, left: Left) -> Intaking:
 
     bookmark = job.pumps[at].reader.bookmark()
     rest = Gathered(tuple(left.chunks), left.upto, bookmark)
-    return Intaking(at, job, write_down, rest, full=lambda: keeper.durable.store.full)
+    store = keeper.durable.store
+    return Intaking(at, job, write_down, rest, full=lambda: store.full or store.crowded)
 
 
 def _check(pumps: Sequence[Pump]) -> None:

@@ -112,11 +112,15 @@ class Database:
         self._settings = settings
         with self.telling_damage():
             self._connection = files.open_database(f"{folder}/{DATABASE}")
-            _configure(self._connection, folder)
-            _settle(self._connection)
-            self.progress = _read_progress(self._connection)
-            self._tables = self._open_tables()
-            self._letters_bytes = taken_bytes(self.dead_letters)
+            try:
+                _configure(self._connection, folder)
+                _settle(self._connection)
+                self.progress = _read_progress(self._connection)
+                self._tables = self._open_tables()
+                self._letters_bytes = taken_bytes(self.dead_letters)
+            except BaseException:
+                self._connection.close()
+                raise
 
     @property
     def dead_letters(self) -> Table:

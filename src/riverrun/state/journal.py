@@ -72,11 +72,13 @@ class Journal:
     chance: random.Random
     settings: StoreSettings
     _segments: list[SegmentName] = field(default_factory=list)
+    _sizes: dict[SegmentName, int] = field(default_factory=dict)
     _places: list[Place] = field(default_factory=list)
     _found_segments: list[SegmentFile] = field(default_factory=list)
     _open: _Open | None = None
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _writing: deque[_Waiting] = field(default_factory=deque)
+    _waiting_bytes: int = 0
     _known_safe: int = 0
     _last: int = 0
     _synced: int = 0
@@ -105,6 +107,24 @@ class Journal:
         """How many segments there are."""
         return len(self._segments)
 
+    @property
+    def kept_bytes(self) -> int:
+        """What its segments take, but for the one that is being written."""
+        with self._list_lock:
+            return sum(self._sizes[name] for name in self._segments[:-1])
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the frames that are not on the disk yet."""
+        return self._waiting_bytes
+
+    @property
+    def next_bytes(self) -> int:
+        """What a segment needs for the next frame that waits."""
+        with self._sync_lock:
+            self._take()
+            return FRAMES_AT + HEADER_BYTES + self._writing[0].length if self._writing else 0
+
     # Recovery
 
     def recover(self, needed_from: int, safe_to: int, *, history: bool = False) -> Findings:
@@ -120,6 +140,7 @@ class Journal:
         names = [name for text in self.files.names(self._path("")) if (name := parse_name(text))]
         self._segments = sorted(names, key=lambda name: name.number)
         self._found_segments = [self._found(name) for name in self._segments]
+        self._sizes = {segment.name: segment.size for segment in self._found_segments}
         if history and self._segments:
             needed_from = min(needed_from, self._segments[0].first)
         known = Known(self.folder, self.store, needed_from, max(safe_to, self._mark.read()))
@@ -163,6 +184,7 @@ class Journal:
         length, checksum = sum(map(len, parts)), body_checksum(parts)
         with self._append_lock:
             self._last += 1
+            self._waiting_bytes += length
             self._waiting.append(_Waiting(self._last, parts, length, checksum))
             return self._last
 
@@ -185,11 +207,12 @@ class Journal:
     def trim(self, needed_from: int) -> None:
         """Forget segments all of whose frames are before `needed_from`, but for what is kept as history."""
         with self._list_lock:
-            kept = _still_needed(self._segments, needed_from)
-            history = self.settings.history_bytes // self.settings.segment_bytes
-            older = [name for name in self._segments if name not in kept]
-            gone = older[: max(0, len(older) - history)]
-            self._segments = [name for name in self._segments if name not in gone]
+            needed = _still_needed(self._segments, needed_from)
+            older = self._segments[: len(self._segments) - len(needed)]
+            gone = older[: len(older) - self._history(older)]
+            self._segments = self._segments[len(gone) :]
+            for name in gone:
+                del self._sizes[name]
         for name in gone:
             self._spares.give(str(name))
 
@@ -206,6 +229,15 @@ class Journal:
             self._open.file.close()
             self._open = None
         self._mark.close()
+
+    def _history(self, older: Sequence[SegmentName]) -> int:
+        """How many of these segments, the newest, are kept though nobody needs them."""
+        room = self.settings.history_bytes
+        for kept, name in enumerate(reversed(older)):
+            room -= self._sizes[name]
+            if room < 0:
+                return kept
+        return len(older)
 
     def _take(self) -> None:
         with self._append_lock:
@@ -225,6 +257,8 @@ class Journal:
         self._synced = batch[-1].sequence
         for _ in batch:
             self._writing.popleft()
+        with self._append_lock:
+            self._waiting_bytes -= sum(frame.length for frame in batch)
         self._mark.write(self._synced)
 
     def _start_segment(self, first: int, carried: Sequence[_Waiting], at_least: int = 0) -> None:
@@ -244,6 +278,7 @@ class Journal:
             self._open.file.close()
         self._open = started
         with self._list_lock:
+            self._sizes[name] = size
             self._segments.append(name)
 
     def _found(self, name: SegmentName) -> SegmentFile:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from riverrun.errors import StateError, StateFullError
 from riverrun.state.ballast import Ballast
 from riverrun.state.commit import Commit
-from riverrun.state.database import Database, create
+from riverrun.state.database import DATABASE, Database, create
 from riverrun.state.dead_letters import DeadLetterBox
 from riverrun.state.folder import Folder, take_folder
 from riverrun.state.frame import Frame
@@ -32,7 +32,7 @@ from riverrun.state.journal import Journal
 from riverrun.state.recovery import RecoveryReport
 from riverrun.state.refusal import NO_SPACE, is_full, unusable
 from riverrun.state.savepoint import Manifest, restore_savepoint, write_savepoint
-from riverrun.state.settings import StoreSettings
+from riverrun.state.settings import LEAST_BYTES, StoreSettings
 from riverrun.state.tables import Table
 from riverrun.world import World
 
@@ -48,6 +48,7 @@ class Store:
     recovery : what was found when it was opened.
     dead_letters : the records that were not accepted, to be looked at.
     notify : called after every `append`, for whoever syncs.
+    full : the disk is; nothing is stored, and nothing is acknowledged, until there is space.
     """
 
     @staticmethod
@@ -95,6 +96,7 @@ class Store:
         self._database: Database
         self._journal: Journal
         self._trim_to = 0
+        self._looked_at = self._kept_bytes = self._free_bytes = 0
         self._journal_begun = False
         self._begun = False
         self._closed = False
@@ -143,6 +145,7 @@ class Store:
                 self._database.settle()
             self._trim_to = self._database.progress.needed_from
         self._journal.forget_found()
+        self._look_around(always=True)
         self._begun = True
 
     # The journal
@@ -156,6 +159,14 @@ class Store:
     def appended(self) -> int:
         """The last frame that was appended."""
         return self._journal.last
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the journal takes more of the disk than it leaves free, or will with what waits for a sync.
+
+        Two checkpoints let go of it. Nobody should append much until then, or the disk becomes full of it.
+        """
+        return self._kept_bytes + 2 * self._journal.waiting_bytes > self._free_bytes
 
     def append(self, parts: Sequence[bytes | memoryview]) -> int:
         """Add a frame to the journal, given in parts; its sequence. It is not safe before a `sync`.
@@ -180,7 +191,9 @@ class Store:
             return self.synced
         with self._finality():
             try:
-                return self._journal.sync()
+                synced = self._journal.sync()
+                self._look_around()
+                return synced
             except OSError as error:
                 if error.errno not in NO_SPACE:
                     raise
@@ -295,13 +308,24 @@ class Store:
         """Now and then, empty the write-ahead log and forget the journal that nobody needs any more."""
         with self._database_lock:
             progress = self._database.progress
-            if progress.checkpoint % self._settings.settle_every == 0:
+            if self.crowded or progress.checkpoint % self._settings.settle_every == 0:
                 self._database.settle()
                 # One settlement behind: should the newest be lost, the one before can still be started from.
                 trim_to, self._trim_to = self._trim_to, progress.needed_from
                 self._journal.trim(trim_to)
         if self._begun:
             self._journal.prepare()
+            with self._full_lock:
+                if not self.full:
+                    self._ballast.grow()
+        self._look_around(always=True)
+
+    def _look_around(self, *, always: bool = False) -> None:
+        """See what the journal takes of the disk, when it has gone on to another segment."""
+        if always or self._looked_at != self._journal.segments:
+            self._looked_at = self._journal.segments
+            self._kept_bytes = max(0, self._journal.kept_bytes - self._settings.history_bytes)
+            self._free_bytes = self._files.free_bytes(self._folder.path)
 
     def _close_cleanly(self) -> None:
         self.sync()
@@ -336,15 +360,36 @@ class Store:
         with self._full_lock, self._finality():
             if not self.full:
                 return True
-            if not self._ballast.regain():
-                return False
             with self._database_lock:
-                self._database.close()
-                self._database = Database(self._files, self._folder.path, self._settings)
+                needed_bytes = self._needed_bytes()
+                if not self._ballast.regain(needed_bytes):
+                    return False
+                try:
+                    self._database.close()
+                    self._database = Database(self._files, self._folder.path, self._settings)
+                except (sqlite3.Error, OSError) as error:
+                    if not is_full(error):
+                        raise
+                    self._ballast.drop()
+                    return False
             self.full = False
             return True
 
+    def _needed_bytes(self) -> int:
+        """What is written at once when there is space again: a segment with the next frame, and what SQLite has
+        in its write-ahead log.
+        """
+        log = self._files.status(f"{self._folder.path}/{DATABASE}-wal")
+        least_bytes = min(LEAST_BYTES, self._settings.segment_bytes)
+        return max(self._journal.next_bytes, least_bytes) + (0 if log is None else log.size)
+
     def _full_error(self) -> StateFullError:
+        if not self._begun:
+            return StateFullError(
+                "the disk is full, so the run cannot begin; what was acknowledged is safe",
+                where=self._folder.path,
+                hint="remove something from this disk, then start again",
+            )
         return StateFullError(
             "the disk is full; nothing was stored, and nothing is acknowledged until there is space",
             where=self._folder.path,

@@ -124,6 +124,10 @@ class SimulatedFiles:
         """Let one sync fail: the next, or the one `after` so many others. What it was to save may be lost."""
         self._failing_syncs[self._syncs + after] = code
 
+    def fill(self, spare_bytes: int = 0) -> None:
+        """Let the disk become full, but for a little; ``space_bytes = None`` makes room."""
+        self.space_bytes = self._used_bytes() + spare_bytes
+
     def crash(self, chance: random.Random) -> None:
         """The power goes. What was synced is there; of the rest, each sector and each name may be or not.
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
-from riverrun.errors import RiverrunError
+from riverrun.errors import RiverrunError, StateFullError
 from riverrun.limits import KIB
 from riverrun.plan.nodes import Output, sources_of
 from riverrun.runtime.budget import Budget
@@ -174,7 +174,8 @@ class SimulatedRun:
     def _receive_from(self, at: int) -> None:
         life = self._alive
         pump = life.durable.job.pumps[at]
-        if pump.finished or len(life.waiting[at]) >= WAITING or life.durable.store.full:
+        store = life.durable.store
+        if pump.finished or len(life.waiting[at]) >= WAITING or store.full or store.crowded:
             return
         self._take_in(at, life.metered[at].receive(self._chance.randint(1, RECEIVE_BYTES)))
 
@@ -247,10 +248,12 @@ class SimulatedRun:
         if life.checkpoint is None:
             life.checkpoint = life.durable.take()
             return
-        checkpoint, life.checkpoint = life.checkpoint, None
         self._sync()
-        if life.durable.store.synced >= checkpoint.run.position:
-            life.durable.write(checkpoint)
+        if life.durable.store.synced < life.checkpoint.run.position:
+            return
+        with suppress(StateFullError):  # the same one again, when there is space
+            life.durable.write(life.checkpoint)
+            life.checkpoint = None
 
     def _wait(self) -> None:
         self.world.advance(f"{self._chance.randint(1, 300)}ms")
