@@ -6,6 +6,8 @@ import os
 import random
 import re
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,41 @@ def test_damage_is_repaired_or_told(fast_folder, clean):
     assert not wrong, f"{len(wrong)} of {IMAGES // 2}:\n" + "\n".join(wrong[:5])
     assert counts["exact"] >= IMAGES // 10
     assert counts["refused"] >= IMAGES // 10
+
+
+def plain_table(path: Path, position: int) -> None:
+    """The results and blobs of a store in an ordinary SQLite file: nothing has a checksum."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE held (name TEXT PRIMARY KEY, body BLOB)")
+        connection.executemany("INSERT INTO held VALUES (?, ?)", plain_rows(position).items())
+
+
+def plain_rows(position: int) -> dict[str, bytes]:
+    return {str(key): body for held in (model.blobs, model.outbox) for key, body in held(position).items()}
+
+
+def plain_outcome(path: Path, position: int) -> str:
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            ((found,), *_) = connection.execute("PRAGMA integrity_check")
+            rows = dict(connection.execute("SELECT name, body FROM held"))
+    except sqlite3.DatabaseError:
+        return "refused"
+    if found != "ok":
+        return "refused"
+    return "exact" if rows == plain_rows(position) else "silent"
+
+
+def test_control_without_checksums_damage_is_silent(fast_folder):
+    (fast_folder / "made").mkdir()
+    plain_table(fast_folder / "made" / "held.db", 100)
+    came = []
+    for number in range(100):
+        state = fast_folder / "damaged"
+        shutil.copytree(fast_folder / "made", state)
+        damage(state, random.Random(number))
+        came.append(plain_outcome(state / "held.db", 100))
+        shutil.rmtree(state)
+    silent = came.count("silent")
+    print(f"damage without checksums: {silent} of 100 silent")
+    assert silent >= 5, f"only {silent} of 100 were silent: these tests would find nothing"
