@@ -62,6 +62,7 @@ def test_nothing_is_lost_when_a_sync_has_failed_before(traced, first, fast_folde
             [trace], fast_folder, IMAGES, from_event=before, name=f"failed sync {point} of {number}"
         )
         shutil.rmtree(trace.parent)
+    print(f"failed syncs: {len(points)} of {number}, {len(bad)} of {len(points) * IMAGES} images bad")
     assert not bad, f"{len(bad)} of {len(points) * IMAGES}:\n" + "\n".join(bad[:5])
     assert told >= 0.7 * len(points)  # SQLite goes on when a folder cannot be synced
 
