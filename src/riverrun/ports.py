@@ -240,6 +240,7 @@ class Rejected:
     form : what `record` is: ``"record"``: as it came, without its line end; ``"row"``: one JSON object made
         of values, because the row had no bytes of its own any more.
     header : the CSV header that `record` stood under, where there was one.
+    rows_before : how many good rows of the same `Decoded` (of the same arrival, later on) stand before it.
     """
 
     reason: str
@@ -251,6 +252,7 @@ class Rejected:
     record: bytes | None = None
     form: Literal["record", "row"] = "record"
     header: bytes | None = None
+    rows_before: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

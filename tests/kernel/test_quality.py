@@ -10,6 +10,8 @@ from riverrun.plan.typing import typed
 from riverrun.testing import end, play, rows
 from tests.kernel.streams import feed
 
+QUALITY = ["rows", "late_rows", "rejected_rows", "duplicate_rows", "imputed_values"]
+
 KINDS = {
     "tumbling": rr.tumbling("10s"),
     "hopping": rr.hopping("10s", "5s"),
@@ -28,9 +30,9 @@ def aggregated(window, **options):
 def test_rows_are_counted_in_every_kind_of_window(kind):
     stream = aggregated(KINDS[kind])
     results = play(stream, [rows(*((t, "a", 1.0, t) for t in range(8))), end()]).results
-    assert results.columns[-3:] == ["rows", "late_rows", "imputed_values"]
+    assert results.columns[-5:] == QUALITY
     assert results["rows"].to_list() == results["n"].to_list()
-    assert results["late_rows"].to_list() == results["imputed_values"].to_list() == [0] * results.height
+    assert all(results[name].to_list() == [0] * results.height for name in QUALITY[1:])
 
 
 @pytest.mark.parametrize("kind", ["tumbling", "session"])
@@ -39,7 +41,7 @@ def test_rows_behind_the_watermark_that_still_count(kind):
     stream = aggregated(KINDS[kind], lateness="1m")
     script = [rows((6, "a", 1.0, 0), (4, "a", 1.0, 1)), rows((40, "a", 1.0, 2)), rows((5, "a", 1.0, 3)), end()]
     results = play(stream, script).results
-    assert results.columns[-5:] == ["revision", "final", "rows", "late_rows", "imputed_values"]
+    assert results.columns[-7:] == ["revision", "final", *QUALITY]
     told = results.select("rows", "late_rows", "revision").rows()
     assert told == [(2, 1, 0), (3, 2, 1), (1, 0, 0)]
 
@@ -50,6 +52,21 @@ def test_values_that_were_filled_in():
     script = [rows((1, "a", 2.0, 0), (2, "a", None, 1)), rows((3, "a", None, 2), (4, "a", 1.0, 3)), end()]
     results = play(stream, script).results
     assert results.select("s", "rows", "imputed_values").rows() == [(7.0, 4, 2)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_columns_are_as_the_plan_says(kind):
+    stream = aggregated(KINDS[kind])
+    read = stream.node.parent
+    results = play(stream, [rows((1, "a", 1.0, 0)), end()]).results
+    assert dict(results.schema) == typed(stream.node, {read: read.schema}).columns
+
+
+def test_values_that_fill_null_filled_in():
+    stream = feed(0).fill_null(0.0, ["x"]).group_by("key").window(rr.tumbling("10s"), quality=True)
+    script = [rows((1, "a", 2.0, 0), (2, "a", None, 1)), rows((3, "a", None, 2), (4, "a", 1.0, 3)), end()]
+    results = play(stream.agg(s=rr.sum("x")), script).results
+    assert results.select("s", "rows", "imputed_values").rows() == [(3.0, 4, 2)]
 
 
 @pytest.mark.parametrize("window", [rr.counting(2), rr.session("5s", maximum="1m"), rr.tumbling("10s")])
@@ -68,6 +85,6 @@ def test_names_of_quality_are_taken():
 
 def test_a_plan_tells_of_quality():
     stream = feed(0).group_by().window(rr.tumbling("10s"), quality=True).agg(n=rr.count())
-    assert "quality: rows, late_rows, imputed_values" in stream.node.settings
+    assert "quality: " + ", ".join(QUALITY) in stream.node.settings
     read = stream.node.parent
     assert typed(stream.node, {read: read.schema}).columns["rows"] == pl.UInt64

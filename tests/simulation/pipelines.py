@@ -110,7 +110,18 @@ def statistics() -> Results:
     }
 
 
-PIPELINES: list[Callable[[], Results]] = [late_and_repeated, windows, joins, cleaning, statistics]
+def quality() -> Results:
+    files, _ = sources()
+    by = files.unique("key", within="400ms").group_by("key")
+    n = {"n": rr.count()}
+    return {
+        "fixed": by.window(rr.hopping("6s", "3s"), lateness="1s", quality=True).agg(**n),
+        "session": by.window(rr.session("900ms", maximum="3s"), quality=True).agg(**n),
+        "counted": by.window(rr.counting(5), quality=True).agg(**n),
+    }
+
+
+PIPELINES: list[Callable[[], Results]] = [late_and_repeated, windows, joins, cleaning, statistics, quality]
 
 
 def outputs(pipeline: Callable[[], Results]) -> list[Output]:

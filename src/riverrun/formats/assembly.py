@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import polars as pl
@@ -31,6 +31,15 @@ class Collected:
     def count(self, name: str, number: int = 1) -> None:
         if number:
             self.counters[name] = self.counters.get(name, 0) + number
+
+    @property
+    def rows(self) -> int:
+        """How many good rows there are."""
+        return sum(frame.height for frame in self.frames)
+
+    def reject(self, letter: Rejected, rows_before: int) -> None:
+        """A record that is no row, behind so many good rows."""
+        self.rejected.append(replace(letter, rows_before=rows_before))
 
     def decoded(self, schema: Schema) -> Decoded:
         frames = [frame for frame in self.frames if frame.height]

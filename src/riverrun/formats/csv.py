@@ -184,7 +184,7 @@ class CsvDecoder:
         for piece in pieces:
             if isinstance(piece, Rejected):
                 self._settle_held(out)
-                out.rejected.append(piece)
+                out.reject(piece, out.rows)
             elif self._held:
                 self._decode(self._held + piece.data, self._held_position, out, complete=False)
             else:
@@ -337,15 +337,19 @@ class CsvDecoder:
         position: int,
         out: Collected,
     ) -> None:
-        rows = []
+        rows: list[list[object]] = []
+        done = out.rows
         for start, end, problem in records:
-            row = self._strict_row(data[start : end - 1], position + start, problem, out)
+            record = data[start : end - 1]
+            row = self._strict_row(record, position + start, problem, out, done + len(rows))
             if row is not None:
                 rows.append(row)
         if rows:
             out.frames.append(self._builder.from_rows(rows))
 
-    def _strict_row(self, record: bytes, position: int, problem: str, out: Collected) -> list[object] | None:
+    def _strict_row(
+        self, record: bytes, position: int, problem: str, out: Collected, rows_before: int
+    ) -> list[object] | None:
         """The row of one record, or ``None`` once it is counted as blank, a header or a dead letter."""
         reader = self._reader
         fields: list[str] = []
@@ -363,7 +367,7 @@ class CsvDecoder:
                 out.count("header_lines")
             else:
                 letter = reject(refused.reason, refused.detail, record, position, header=self._header)
-                out.rejected.append(letter)
+                out.reject(letter, rows_before)
             return None
 
     # ------------------------------------------------------------ the fast path
@@ -426,8 +430,11 @@ class CsvDecoder:
         refused = len(out.rejected) + out.blank
         rows: list[list[object]] = []
         at: list[int] = []
-        for place, (record, offset, problem) in zip(places, block.lines(places, read.line_bytes), strict=True):
-            row = self._strict_row(record, position + offset, problem, out)
+        done = out.rows
+        lines = block.lines(places, read.line_bytes)
+        for flagged, (place, (record, offset, problem)) in enumerate(zip(places, lines, strict=True)):
+            before = done + place - flagged + len(rows)
+            row = self._strict_row(record, position + offset, problem, out, before)
             if row is not None:
                 rows.append(row)
                 at.append(place)

@@ -123,7 +123,7 @@ class JsonDecoder:
         out = Collected()
         for piece in pieces:
             if isinstance(piece, Rejected):
-                out.rejected.append(piece)
+                out.reject(piece, out.rows)
             elif self._is_small(piece.data) or not self._decode_fast(piece, out):
                 self._decode_strictly(piece, out)
         return out.decoded(self._schema)
@@ -215,9 +215,11 @@ class JsonDecoder:
         before_each = list(accumulate(map(len, lines), initial=position))
         rows: list[Sequence[object]] = []
         at: list[int] = []
-        for place in places:
+        done = out.rows
+        for odd_ones, place in enumerate(places):
             before = len(rows)
-            self._strict_line(lines[place], before_each[place] + place, rows, out)
+            sound = done + place - odd_ones
+            self._strict_line(lines[place], before_each[place] + place, rows, out, sound)
             at.extend([place] * (len(rows) - before))
         mask = pl.Series([False]).new_from_index(0, frame.height).scatter(places, True)
         out.frames.append(replace_rows(frame, mask, self._builder.from_rows(rows), at))
@@ -226,29 +228,34 @@ class JsonDecoder:
     def _decode_strictly(self, block: Block, out: Collected) -> None:
         rows: list[Sequence[object]] = []
         read = self._reader.quick
+        done = out.rows
         for line, position in _lines_of(block):
             row = read(line)
             if row is not None:
                 rows.append(row)
             else:
-                self._strict_line(line, position, rows, out)
+                self._strict_line(line, position, rows, out, done)
         if rows:
             out.frames.append(self._builder.from_rows(rows))
 
-    def _strict_line(self, line: bytes, position: int, rows: list[Sequence[object]], out: Collected) -> None:
+    def _strict_line(
+        self, line: bytes, position: int, rows: list[Sequence[object]], out: Collected, sound: int
+    ) -> None:
+        """The rows of a line, behind so many `sound` ones beside `rows`."""
         if not line.strip(b" \t\r"):
             out.blank += 1
             return
         try:
             records = self._reader.records(line)
         except RefusedError as refused:
-            out.rejected.append(reject(refused.reason, refused.detail, line, position))
+            out.reject(reject(refused.reason, refused.detail, line, position), sound + len(rows))
             return
         out.count("duplicate_keys", self._reader.duplicates)
         out.count("new_fields", self._reader.new_fields)
         for record in records:
             if isinstance(record, RefusedItem):
-                out.rejected.append(reject(record.reason, record.detail, line, position, row=record.item))
+                letter = reject(record.reason, record.detail, line, position, row=record.item)
+                out.reject(letter, sound + len(rows))
             else:
                 rows.append(record)
 

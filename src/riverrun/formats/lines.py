@@ -127,7 +127,7 @@ class LinesDecoder:
         out = Collected()
         for piece in pieces:
             if isinstance(piece, Rejected):
-                out.rejected.append(piece)
+                out.reject(piece, out.rows)
             else:
                 self._decode(piece, out)
         return out.decoded(self._schema)
@@ -149,9 +149,8 @@ class LinesDecoder:
                 decode(data[at : end - 1])
             except RefusedError as refused:
                 self._stretch(block, start, at, out)
-                out.rejected.append(
-                    reject(refused.reason, refused.detail, data[at : end - 1], block.position + at)
-                )
+                record = data[at : end - 1]
+                out.reject(reject(refused.reason, refused.detail, record, block.position + at), out.rows)
                 start = end
             at = end
         self._stretch(block, start, at, out)
@@ -177,7 +176,7 @@ class LinesDecoder:
         kept, refused = self._typed(strings)
         out.frames.append(kept)
         if refused or not (full == matched).all():
-            self._refuse(block, sizes, full, matched, refused, out)
+            self._refuse(block, sizes, full, matched, refused, kept.height, out)
 
     def _typed(self, strings: Sequence[pl.Series]) -> tuple[pl.DataFrame, dict[int, RefusedError]]:
         """The rows that convert, and for the others, by index, why not."""
@@ -208,18 +207,22 @@ class LinesDecoder:
         full: pl.Series,
         matched: pl.Series,
         refused: dict[int, RefusedError],
+        kept: int,
         out: Collected,
     ) -> None:
+        """Tell of the lines that are not among the `kept` rows, which are in `out` already."""
         starts = (sizes + 1).cum_sum() - sizes - 1
+        before = out.rows - kept
         row = -1
         for start, size, is_full, is_matched in zip(starts, sizes, full, matched, strict=True):
             row += is_matched
             why = refused.get(row) if is_matched else None
+            before += is_matched and why is None
             if is_full and not is_matched:
                 why = RefusedError("shape", "the line does not match the pattern")
             if why is not None:
                 record = block.data[start : start + size]
-                out.rejected.append(reject(why.reason, why.detail, record, block.position + start))
+                out.reject(reject(why.reason, why.detail, record, block.position + start), before)
 
 
 def _read_all(texts: pl.Series, read: TextReader, refused: dict[int, RefusedError]) -> list[object]:

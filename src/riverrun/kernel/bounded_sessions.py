@@ -66,6 +66,11 @@ class BoundedSessions:
     def rows(self, state: BoundedState) -> int:
         return state.waiting.rows + (0 if state.spans is None else state.spans.height)
 
+    def oldest_us(self, state: BoundedState) -> int:
+        """Before this instant begins no window that may still come out."""
+        first = None if state.spans is None else state.spans[WINDOW].min()
+        return min(first, state.watermark_us) if isinstance(first, int) else state.watermark_us
+
     def next_close_us(self, state: BoundedState) -> int | None:
         first_us = state.waiting.first_us
         found = [] if first_us is None else [max(first_us + 1, state.watermark_us)]

@@ -64,6 +64,11 @@ class CountingWindows:
         kept = [frame.height for frame in (state.counts, state.spans) if frame is not None]
         return state.waiting.rows + sum(kept)
 
+    def oldest_us(self, state: CountingState) -> int:
+        """Before this instant begins no window that may still come out."""
+        first = None if state.spans is None else state.spans[FIRST].min()
+        return min(first, state.watermark_us) if isinstance(first, int) else state.watermark_us
+
     def next_close_us(self, state: CountingState) -> int | None:
         first_us = state.waiting.first_us
         return None if first_us is None else max(first_us + 1, state.watermark_us)

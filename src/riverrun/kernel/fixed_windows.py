@@ -145,6 +145,10 @@ class FixedWindows:
     def rows(self, state: FixedState) -> int:
         return state.buffer_rows + state.panes.rows + state.extras.rows
 
+    def oldest_us(self, state: FixedState) -> int:
+        """Before this instant begins no window that may still come out."""
+        return state.watermark_us - self.lateness_us - self.window.size_us
+
     # -- rows in ------------------------------------------------------------------------------------
 
     def step(self, state: FixedState, frame: pl.DataFrame) -> tuple[FixedState, Output]:

@@ -24,12 +24,14 @@ class Output:
     late : rows that came too late for a window, with that window's bounds.
     refused : the places (`ROW_ORDER`) of rows that were too late for all of their windows.
     duplicate : the places of rows that repeat another one.
+    repeated : these rows themselves, as they came.
     """
 
     frames: tuple[pl.DataFrame, ...] = ()
     late: tuple[pl.DataFrame, ...] = ()
     refused: tuple[pl.Series, ...] = field(default=())
     duplicate: tuple[pl.Series, ...] = field(default=())
+    repeated: tuple[pl.DataFrame, ...] = field(default=())
 
 
 NOTHING = Output()

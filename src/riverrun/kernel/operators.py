@@ -19,6 +19,7 @@ from riverrun.kernel.keyed_lookup import KeyedAnswers
 from riverrun.kernel.lookup import TableLookup
 from riverrun.kernel.operator import JoinOperator, Operator
 from riverrun.kernel.paired_trailing import PairedTrailing
+from riverrun.kernel.quality_windows import ClosingWindows, QualityWindows
 from riverrun.kernel.rolling import RollingWindows, can_be_summed
 from riverrun.kernel.sessions import SessionWindows
 from riverrun.kernel.trailing import TrailingWindows
@@ -65,9 +66,21 @@ def open_operator(node: Stateful, opening: Opening) -> AnyOperator:
 
 
 def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
+    frame, program = _window_frame(node, opening), Program(*node.program(opening.before[0]))
+    if isinstance(node.window, Trailing):
+        if node.window.period_us is not None and can_be_summed(program):
+            return RollingWindows(node.window, frame, program)
+        if can_be_paired(program):
+            return PairedTrailing(node.window, frame, program)
+        return TrailingWindows(node.window, frame, program)
+    windows = _closing_windows(node, node.window, frame, program, opening)
+    return QualityWindows(windows, frame) if node.quality else windows
+
+
+def _window_frame(node: WindowAggregate, opening: Opening) -> WindowFrame:
     (before,) = opening.before
     assert before.time is not None
-    frame = WindowFrame(
+    return WindowFrame(
         columns=tuple(before.columns),
         keys=tuple(key.name for key in node.keys),
         key_exprs=tuple(key.expr for key in node.keys),
@@ -76,29 +89,31 @@ def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
         revisions=node.revisions,
         quality=node.quality,
     )
-    program = Program(*node.program(before))
+
+
+def _closing_windows(
+    node: WindowAggregate,
+    window: Fixed | Session | Counting,
+    frame: WindowFrame,
+    program: Program,
+    opening: Opening,
+) -> ClosingWindows[Any]:
     early = node.emit != "final"
-    if isinstance(node.window, Fixed):
+    if isinstance(window, Fixed):
         return FixedWindows(
-            node.window,
+            window,
             frame,
             program,
             lateness_us=node.lateness_us,
             early_results=early,
             max_keys=opening.max_keys,
         )
-    if isinstance(node.window, Trailing):
-        if node.window.period_us is not None and can_be_summed(program):
-            return RollingWindows(node.window, frame, program)
-        if can_be_paired(program):
-            return PairedTrailing(node.window, frame, program)
-        return TrailingWindows(node.window, frame, program)
-    if isinstance(node.window, Counting):
-        return CountingWindows(node.window, frame, program)
-    if node.window.maximum_us is not None:
-        return BoundedSessions(node.window, frame, program)
+    if isinstance(window, Counting):
+        return CountingWindows(window, frame, program)
+    if window.maximum_us is not None:
+        return BoundedSessions(window, frame, program)
     return SessionWindows(
-        node.window,
+        window,
         frame,
         program,
         lateness_us=node.lateness_us,

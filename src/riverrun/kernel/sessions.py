@@ -86,6 +86,12 @@ class SessionWindows:
     def rows(self, state: SessionState) -> int:
         return 0 if state.spans is None else state.spans.height
 
+    def oldest_us(self, state: SessionState) -> int:
+        """Before this instant begins no window that may still come out."""
+        first = None if state.spans is None else state.spans[WINDOW].min()
+        reached = state.watermark_us - self.gap_us - self.lateness_us
+        return min(first, reached) if isinstance(first, int) else reached
+
     def next_close_us(self, state: SessionState) -> int | None:
         if state.spans is None or not state.spans.height:
             return None

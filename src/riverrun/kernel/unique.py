@@ -84,7 +84,8 @@ class Unique:
         if accepted.height == rows.height:
             return state, Output((kept,), late, places(refused))
         passes = timeless.scatter(accepted[ROW], True)
-        return state, Output((kept.filter(passes),), late, places(refused), places(kept.filter(~passes)))
+        repeated = kept.filter(~passes)
+        return state, Output((kept.filter(passes),), late, places(refused), places(repeated), (repeated,))
 
     def advance(self, state: UniqueState, watermark_us: int) -> tuple[UniqueState, Output]:
         """Forget what no row in time can be near to."""

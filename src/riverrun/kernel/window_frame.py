@@ -9,7 +9,7 @@ import polars as pl
 from riverrun.batch import IMPUTED
 from riverrun.schema import INSTANT
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
-from riverrun.stats.quality import noted, quality_aggregates
+from riverrun.stats.quality import QUALITY_NAMES, noted
 
 
 def event_times(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -81,7 +81,7 @@ class WindowFrame:
         told = results.with_columns(
             revision.cast(pl.UInt32).alias("revision"), pl.lit(value=final).alias("final")
         )
-        last = list(quality_aggregates()) if self.quality else []
+        last = [name for name in QUALITY_NAMES if name in results.columns] if self.quality else []
         return told.select(pl.exclude(last), *last) if last else told
 
     def late(self, rows: pl.DataFrame, start: pl.Expr, end: pl.Expr) -> pl.DataFrame:

@@ -35,6 +35,10 @@ class Unique(Stateful):
     def counts_rows(self) -> bool:
         return True
 
+    @property
+    def passes_rows(self) -> bool:
+        return True
+
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before
         rows.final_rows("unique", against="and would be taken for repetitions")
@@ -55,6 +59,10 @@ class ForwardFill(Stateful):
     def label(self) -> str:
         age = "" if self.max_age_us is None else f", at most {format_duration(self.max_age_us)} old"
         return f"forward_fill {', '.join(self.columns)}{by_text(self.by)}{age}"
+
+    @property
+    def passes_rows(self) -> bool:
+        return True
 
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before

@@ -42,7 +42,9 @@ class Grouped:
             early results of open windows that have changed, after every batch or so often by the clock.
         quality : whether each result also tells of its rows: ``rows``, how many they are; ``late_rows``, how
             many of them came behind the watermark, but in time for this window or its `lateness`;
-            ``imputed_values``, how many of their values `forward_fill` or `resample` filled in.
+            ``rejected_rows``, how many records were refused meanwhile, for every key the same;
+            ``duplicate_rows``, how many rows of this key and window `unique` removed; ``imputed_values``, how
+            many values of the rows `fill_null`, `forward_fill` or `resample` filled in.
         """
         if not isinstance(window, Window):
             raise PlanError(f"not a window: {window!r}", where="window", hint='rr.tumbling("10s")')
@@ -118,9 +120,9 @@ class Windowed:
 
         Result columns, in this order: the keys, ``window_start``, ``window_end``, the aggregates; with
         `lateness` or an early `emit` also ``revision`` (0 is the first) and ``final`` (false for the early
-        result of a window that is still open); with `quality` also ``rows``, ``late_rows`` and
-        ``imputed_values``. After `rolling` and `running`: the keys, the event time, the
-        other columns of the row, the aggregates.
+        result of a window that is still open); with `quality` also ``rows``, ``late_rows``,
+        ``rejected_rows``, ``duplicate_rows`` and ``imputed_values``. After `rolling` and `running`: the keys,
+        the event time, the other columns of the row, the aggregates.
         """
         if not aggregates:
             raise PlanError(

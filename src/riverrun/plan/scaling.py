@@ -66,6 +66,10 @@ class Scale(Stateful):
     def label(self) -> str:
         return f"{self.step} {', '.join(self.columns)}{by_text(self.by)} ({self.scaling.name})"
 
+    @property
+    def passes_rows(self) -> bool:
+        return True
+
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before
         rows.final_rows(self.step, against="and would be measured twice")

@@ -67,6 +67,11 @@ class Stateful(Inner, ABC):
         """Whether it drops rows that must be counted, so that each has to carry its place (`ROW_ORDER`)."""
         return False
 
+    @property
+    def passes_rows(self) -> bool:
+        """Whether what comes out are the rows that came in: at their event time, with their columns."""
+        return False
+
     @abstractmethod
     def typed(self, *before: Typed) -> Typed:
         """The columns that it makes of its inputs. Raises `PlanError` where it cannot work on them."""

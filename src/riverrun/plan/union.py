@@ -21,6 +21,10 @@ class Union(Stateful):
     def short(self) -> str:
         return "union"
 
+    @property
+    def passes_rows(self) -> bool:
+        return True
+
     def typed(self, *before: Typed) -> Typed:
         first = before[0]
         for place, other in enumerate(before[1:], start=2):

@@ -16,7 +16,7 @@ from riverrun.schema import INSTANT
 from riverrun.stats.aggregate import Aggregate
 from riverrun.stats.program import Program, results_schema
 from riverrun.stats.quality import COLUMNS as QUALITY_COLUMNS
-from riverrun.stats.quality import quality_aggregates
+from riverrun.stats.quality import DUPLICATE_ROWS, QUALITY_NAMES, REJECTED_ROWS, quality_aggregates
 from riverrun.windows.describe import Hopping, Session, Trailing, Window
 
 #: The bounds of a window, as results and late rows carry them.
@@ -75,7 +75,7 @@ class WindowAggregate(Stateful):
     @property
     def settings(self) -> tuple[str, ...]:
         emit = self.emit if isinstance(self.emit, str) else f"every {format_duration(self.emit)}"
-        quality = ("quality: " + ", ".join(quality_aggregates()),) if self.quality else ()
+        quality = ("quality: " + ", ".join(QUALITY_NAMES),) if self.quality else ()
         return (f"lateness: {format_duration(self.lateness_us)}, results: {emit}", *quality)
 
     @property
@@ -99,10 +99,11 @@ class WindowAggregate(Stateful):
 
 def _result_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataType]:
     columns = _key_columns(node, before)
-    quality = list(quality_aggregates()) if node.quality else []
+    quality = QUALITY_NAMES if node.quality else ()
     _check_aggregates(node, before, taken=[*columns, *BOUNDS, "revision", "final", *quality])
     aggregates, read = node.program(before)
     made = results_schema(Program(aggregates, read), pl.DataFrame(schema=dict(read)))
+    made |= {REJECTED_ROWS: pl.UInt64(), DUPLICATE_ROWS: pl.UInt64()} if node.quality else {}
     last = {name: made.pop(name) for name in quality}
     if node.revisions:
         made |= {"revision": pl.UInt32(), "final": pl.Boolean()}

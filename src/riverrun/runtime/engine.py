@@ -12,8 +12,10 @@ from riverrun.batch import visible
 from riverrun.kernel.flow import Flow, Step
 from riverrun.kernel.operator import NOTHING, JoinOperator, Operator, Output
 from riverrun.kernel.operators import AnyOperator
+from riverrun.kernel.quality_windows import QualityWindows
 from riverrun.plan.nodes import Read, sources_of
 from riverrun.plan.window_aggregate import WindowAggregate
+from riverrun.runtime.telling import telling_of
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
 
 
@@ -51,6 +53,7 @@ class _Turn:
     late: dict[int, list[pl.DataFrame]] = field(default_factory=dict)
     refused: list[pl.Series] = field(default_factory=list)
     duplicate: list[pl.Series] = field(default_factory=list)
+    repeated: dict[int, list[pl.DataFrame]] = field(default_factory=dict)
     emissions: list[Emission] = field(default_factory=list)
 
     def dropped(self) -> Dropped:
@@ -89,6 +92,7 @@ class Engine:
         self.before: Callable[[int, Sequence[pl.DataFrame]], None] | None = None
         self.watermarks_us = [BEFORE_TIME] * len(flow.steps)
         self._behind = _behind_sources(flow)
+        self._telling = telling_of(flow)
         self._outputs: dict[int, list[int]] = {}
         for number, (_, at) in enumerate(flow.outputs):
             self._outputs.setdefault(at, []).append(number)
@@ -97,9 +101,20 @@ class Engine:
     def reads(self) -> list[Read]:
         return [step.node for step in self.flow.steps if isinstance(step.node, Read)]
 
-    def feed(self, read: Read, frame: pl.DataFrame, watermark_us: int) -> tuple[list[Emission], Dropped]:
-        """Take in rows of a source, then its watermark. Returns results, and how many rows were dropped."""
+    def feed(
+        self, read: Read, frame: pl.DataFrame, watermark_us: int, refused_us: pl.Series | None = None
+    ) -> tuple[list[Emission], Dropped]:
+        """Take in rows of a source, then its watermark. Returns results, and how many rows were dropped.
+
+        Parameters
+        ----------
+        refused_us : at which event times records were refused before.
+        """
         turn = _Turn()
+        if refused_us is not None:
+            for at in self._telling.refused[read]:
+                windows = cast(QualityWindows, self.flow.steps[at].operator)
+                self.states[at] = windows.refused(self.states[at], refused_us)
         source, *behind = self._behind[read]
         self.counts[source].rows_in += frame.height
         self.watermarks_us[source] = watermark_us
@@ -169,11 +184,14 @@ class Engine:
         began_us = self._meter()
         counts = self.counts[at]
         counts.rows_in += sum(frame.height for frames in inputs for frame in frames)
+        if at in self._telling.repeated:
+            self._tell_repeated(at, step, turn)
         if step.operator is not None:
             for out in self._operate(at, step.operator, inputs):
                 turn.late.setdefault(at, []).extend(out.late)
                 turn.refused += out.refused
                 turn.duplicate += out.duplicate
+                turn.repeated.setdefault(at, []).extend(out.repeated)
                 counts.late += sum(frame.height for frame in out.late)
                 self._deliver(at, out.frames, turn)
         elif step.change is not None:
@@ -181,6 +199,16 @@ class Engine:
         else:
             self._deliver(at, inputs[0], turn)
         counts.busy_us += self._meter() - began_us
+
+    def _tell_repeated(self, at: int, step: Step, turn: _Turn) -> None:
+        """Hand rows that were left out as repetitions on to the windows that count them."""
+        frames = [frame for parent in step.parents for frame in turn.repeated.get(parent, ())]
+        if isinstance(step.operator, QualityWindows):
+            for frame in frames:
+                self.states[at] = step.operator.repeated(self.states[at], frame)
+        else:
+            passed = [step.change(frame) for frame in frames] if step.change is not None else frames
+            turn.repeated.setdefault(at, []).extend(passed)
 
     def _operate(
         self, at: int, operator: AnyOperator, inputs: Sequence[Sequence[pl.DataFrame]]

@@ -23,7 +23,7 @@ from riverrun.runtime.alarms import Alarms
 from riverrun.runtime.engine import Dropped
 from riverrun.runtime.pump import Arrival
 from riverrun.schema import INSTANT, Schema, mistaken_for
-from riverrun.windows.watermark import AFTER_TIME, Partition, Stretch, WatermarkTracker
+from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME, Partition, Stretch, WatermarkTracker
 
 #: Rows of one partition that are told apart by `ROW_ORDER`.
 PARTITION_ROWS = 1 << 42
@@ -91,10 +91,13 @@ class Taken:
     ----------
     frame : the rows to feed, with hidden columns where needed.
     refused : what is refused, by the decoder or here, of each arrival of which something is.
+    refused_us : for each refused record, the newest event time (Int64, microseconds) that its partition had
+        reached before it; ``None``: there was none.
     """
 
     frame: pl.DataFrame
     refused: list[Refusals]
+    refused_us: pl.Series | None = None
 
 
 @dataclass(slots=True)
@@ -154,13 +157,15 @@ class Intake:
         Lateness is decided in each partition by itself, so that it does not matter which ones came together.
         """
         frames = [self._timed(arrival) for arrival in arrivals]
+        timed = {arrival.partition: frame for arrival, frame in zip(arrivals, frames, strict=True)}
         whole, refused = self._guarded(frames, arrivals, now_us)
+        refused_us = self._refused_us(timed, refused) if refused else None
         whole = self._marked(whole, frames, arrivals, now_us)
         for arrival in arrivals:
             if arrival.end:
                 self.tracker.end_partition(arrival.partition)
         self.alarms.note(whole.height, [item for _, items in refused for item in items])
-        return Taken(whole, refused)
+        return Taken(whole, refused, refused_us)
 
     def settle(self, arrivals: Sequence[Arrival], taken: Taken, dropped: Dropped) -> None:
         """What has become of the rows of arrivals."""
@@ -243,7 +248,7 @@ class Intake:
             places = (bad if gone is None else bad & ~gone).arg_true()
             rows = frame.select(self.schema.names)[places].iter_rows(named=True)
             refused += [
-                _rejected(reason, detail, row, arrival.first_row + place)
+                replace(_rejected(reason, detail, row, arrival.first_row + place), rows_before=place)
                 for place, row in zip(places, rows, strict=True)
             ]
             gone = bad if gone is None else gone | bad
@@ -297,6 +302,22 @@ class Intake:
         ahead = f"more than {self.read.limits.future} after {format_instant(now_us)}"
         bad = (times > latest_us).fill_null(value=False)
         return [("future", bad, f"event time {self.read.time!r} lies {ahead}")]
+
+    def _refused_us(self, timed: Mapping[str, pl.DataFrame], refused: Sequence[Refusals]) -> pl.Series:
+        """When records were refused, in event time: what their partition had reached.
+
+        Those that come before the first good row of a partition are left out.
+        """
+        found = []
+        for arrival, rejected in refused:
+            partition = self.tracker.partitions.get(arrival.partition)
+            before = pl.Series([BEFORE_TIME if partition is None else partition.newest_us], dtype=pl.Int64)
+            # Rows that are refused here, and not by the decoder, move nothing.
+            guarded = [item.rows_before for item in rejected[len(arrival.rejected) :]]
+            times = event_times(timed[arrival.partition], self._time).alias("").scatter(guarded, BEFORE_TIME)
+            found.append(pl.concat([before, times]).cum_max().gather([item.rows_before for item in rejected]))
+        reached = pl.concat(found)
+        return reached.filter(reached > BEFORE_TIME)
 
     # -- order --------------------------------------------------------------------------------------
 

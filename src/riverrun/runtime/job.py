@@ -126,7 +126,7 @@ class Job:
         for arrival, rejected in taken.refused:
             self._reject(intake, arrival, rejected)
         watermark_us = intake.tracker.advance(max(arrival.received_us for arrival in arrivals) or now_us)
-        emissions, dropped = self.engine.feed(intake.read, taken.frame, watermark_us)
+        emissions, dropped = self.engine.feed(intake.read, taken.frame, watermark_us, taken.refused_us)
         emissions += self.engine.early(lambda node: node.emit == "batch")
         with self.lock:
             intake.settle(arrivals, taken, dropped)

@@ -7,7 +7,7 @@ format and schema when these are not declared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import polars as pl
@@ -328,6 +328,20 @@ class Pump:
         )
 
 
+def _rejected(results: Sequence[Decoded]) -> tuple[Rejected, ...]:
+    """All bad records, with their place among the rows of all results."""
+    found: list[Rejected] = []
+    rows = 0
+    for result in results:
+        found += (
+            [replace(item, rows_before=item.rows_before + rows) for item in result.rejected]
+            if rows
+            else result.rejected
+        )
+        rows += result.frame.height
+    return tuple(found)
+
+
 def _arrival(
     partition: str, results: Sequence[Decoded], empty: pl.DataFrame, size: int, received_us: int, *, end: bool
 ) -> Arrival:
@@ -339,7 +353,7 @@ def _arrival(
     return Arrival(
         partition,
         frames[0] if len(frames) == 1 else pl.concat(frames) if frames else empty,
-        tuple(item for result in results for item in result.rejected),
+        _rejected(results),
         sum(result.blank for result in results),
         size,
         received_us,

@@ -1,4 +1,6 @@
-"""What ``quality=True`` tells of the rows that a result was made of, as aggregates like any others."""
+"""What ``quality=True`` tells of a result: of the rows that it was made of, as aggregates like any others,
+and of what did not come into it, which `riverrun.kernel.quality_windows` counts.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,13 @@ LATE = f"{PARTIAL_PREFIX}late_row"
 #: What the aggregates read beside the columns of the plan.
 COLUMNS: Mapping[str, pl.DataType] = {IMPUTED: pl.UInt32(), LATE: pl.UInt32()}
 
+REJECTED_ROWS, DUPLICATE_ROWS = "rejected_rows", "duplicate_rows"
+#: The result columns, in order.
+QUALITY_NAMES = ("rows", "late_rows", REJECTED_ROWS, DUPLICATE_ROWS, "imputed_values")
+
 
 def quality_aggregates() -> dict[str, Aggregate]:
-    """By result column, in order."""
+    """By result column, in order: what is told of the rows of a result."""
     return {"rows": count(), "late_rows": sum(LATE), "imputed_values": sum(IMPUTED)}
 
 
