@@ -74,7 +74,11 @@ def joins() -> Results:
 def cleaning() -> Results:
     files, hosts = sources()
     holes = hosts.with_columns(x=pl.when(pl.col("x") > 300).then(pl.col("x")))
+    by, n = files.unique("key", within="400ms").group_by("key"), {"n": rr.count()}
     return {
+        "fixed": by.window(rr.hopping("6s", "3s"), lateness="1s", quality=True).agg(**n),
+        "session": by.window(rr.session("900ms", maximum="3s"), quality=True).agg(**n),
+        "counting": by.window(rr.counting(5), quality=True).agg(**n),
         "filled": holes.forward_fill("x", by="key"),
         "grid": files.resample("1s", by="key", fill="linear", max_gap="3s"),
         "clipped": hosts.clip_outliers("x", by="key"),
@@ -110,18 +114,7 @@ def statistics() -> Results:
     }
 
 
-def quality() -> Results:
-    files, _ = sources()
-    by = files.unique("key", within="400ms").group_by("key")
-    n = {"n": rr.count()}
-    return {
-        "fixed": by.window(rr.hopping("6s", "3s"), lateness="1s", quality=True).agg(**n),
-        "session": by.window(rr.session("900ms", maximum="3s"), quality=True).agg(**n),
-        "counted": by.window(rr.counting(5), quality=True).agg(**n),
-    }
-
-
-PIPELINES: list[Callable[[], Results]] = [late_and_repeated, windows, joins, cleaning, statistics, quality]
+PIPELINES: list[Callable[[], Results]] = [late_and_repeated, windows, joins, cleaning, statistics]
 
 
 def outputs(pipeline: Callable[[], Results]) -> list[Output]:
