@@ -68,11 +68,24 @@ def within_fences(values, x, k=1.5, min_rows=3, last=5):
     return min(max(x, low - k * (high - low)), high + k * (high - low))
 
 
+def within_deviations(values, x, k=3.0, min_rows=3, last=5):
+    values = finite(values[-last:])
+    if len(values) < min_rows or math.isnan(x):
+        return x
+    middle = statistics.median(values)
+    reach = k * 1.4826022185056018 * statistics.median([abs(value - middle) for value in values])
+    return min(max(x, middle - reach), middle + reach)
+
+
 STEPS = {
     "zscore": (lambda rows: rows.normalise("x", by="key"), zscore),
     "minmax": (lambda rows: rows.normalise("x", by="key", method="minmax"), minmax),
     "sigma": (lambda rows: rows.clip_outliers("x", by="key", k=2, min_rows=3), within_sigmas),
     "iqr": (lambda rows: rows.clip_outliers("x", by="key", method="iqr", min_rows=3, last=5), within_fences),
+    "mad": (
+        lambda rows: rows.clip_outliers("x", by="key", method="mad", min_rows=3, last=5),
+        within_deviations,
+    ),
 }
 steps = pytest.mark.parametrize(("step", "judge"), STEPS.values(), ids=STEPS)
 

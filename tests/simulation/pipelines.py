@@ -82,6 +82,7 @@ def cleaning() -> Results:
         "filled": holes.forward_fill("x", by="key"),
         "grid": files.resample("1s", by="key", fill="linear", max_gap="3s"),
         "clipped": hosts.clip_outliers("x", by="key"),
+        "robust": files.clip_outliers("x", by="key", method="mad", min_rows=3, last=20),
         "scaled": files.normalise("x", by="key"),
         "counted": hosts.stateful(counted, init={"seen": 0}, by="key"),
     }

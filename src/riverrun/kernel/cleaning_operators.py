@@ -49,7 +49,7 @@ def _resample(node: cleaning.Resample, opening: Opening) -> Operator[Any]:
 
 
 def _scale(node: scaling.Scale, opening: Opening) -> Operator[Any]:
-    if isinstance(node.scaling, scaling.Fenced):
+    if isinstance(node.scaling, scaling.Fence):
         return Fences(node.columns, node.by, node.scaling, max_keys=opening.max_keys)
     return RunningScale(node.columns, node.by, node.scaling, max_keys=opening.max_keys)
 

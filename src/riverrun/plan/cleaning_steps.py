@@ -15,11 +15,11 @@ from riverrun.plan.cleaning import Fill, ForwardFill, Resample, Unique
 from riverrun.plan.nodes import Node
 from riverrun.plan.remembering import Latest, UserFunction, UserStep, check_plain
 from riverrun.plan.repair import Decimal, RepairTypes, repairable
-from riverrun.plan.scaling import Clipped, Fenced, MinMax, Scale, Zscore
+from riverrun.plan.scaling import Clipped, Deviating, Fence, Fenced, MinMax, Scale, Scaling, Zscore
 
 Names = str | Sequence[str]
 Normal = Literal["zscore", "minmax"]
-Outliers = Literal["sigma", "iqr"]
+Outliers = Literal["sigma", "iqr", "mad"]
 
 
 def unique(node: Node, keys: Names, within: Duration | None) -> Unique:
@@ -113,14 +113,16 @@ def clip_outliers(
     node: Node, columns: Names, by: Names, method: Outliers, k: float | None, min_rows: int, last: int
 ) -> Scale:
     choice(method, get_args(Outliers), where="clip_outliers(method=)")
-    reach = k if k is not None else 3.0 if method == "sigma" else 1.5
+    reach = k if k is not None else 1.5 if method == "iqr" else 3.0
     if not (math.isfinite(reach) and reach > 0):
         raise PlanError(f"k must be a number above 0, got {k!r}", where="clip_outliers(k=)", hint="k=3")
     if not 2 <= min_rows <= last:
         raise PlanError(
             f"min_rows must be from 2 to last={last}, got {min_rows!r}", where="clip_outliers(min_rows=)"
         )
-    made = Clipped(reach, min_rows) if method == "sigma" else Fenced(reach, min_rows, last)
+    made: Scaling | Fence = Clipped(reach, min_rows)
+    if method != "sigma":
+        made = Fenced(reach, min_rows, last) if method == "iqr" else Deviating(reach, min_rows, last)
     return Scale((node,), names(columns, where="clip_outliers"), names(by, where="clip_outliers(by=)"), made)
 
 

@@ -47,6 +47,21 @@ class Fenced:
     name = "iqr"
 
 
+@dataclass(frozen=True, slots=True)
+class Deviating:
+    """No further than k times the median absolute deviation from the median, of the last rows.
+
+    The deviation is taken times 1.4826, which makes it the standard deviation of values that are normally
+    distributed.
+    """
+
+    k: float
+    min_rows: int
+    rows: int
+    name = "mad"
+
+
+Fence = Fenced | Deviating
 Scaling = Zscore | MinMax | Clipped
 
 
@@ -56,7 +71,7 @@ class Scale(Stateful):
 
     columns: tuple[str, ...]
     by: tuple[str, ...]
-    scaling: Scaling | Fenced
+    scaling: Scaling | Fence
 
     @property
     def step(self) -> str:

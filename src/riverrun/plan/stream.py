@@ -296,6 +296,9 @@ class Stream(Joining):
         ``"sigma"``: to `k` standard deviations from the mean of all rows before; memory: 32 bytes for each
         key and column. ``"iqr"``: to `k` times the distance of the quartiles outside of them, of the `last`
         rows before (Tukey 1977), which follows drifts and is not moved by outliers; memory: so many values.
+        ``"mad"``: to `k` times 1.4826 times the median absolute deviation from the median of the `last` rows
+        before (Hampel 1974), which holds as long as fewer than half of them are outliers; memory: as ``"iqr"``.
+        Where more than half of them are equal the deviation is 0, and every other value becomes that one.
         A row is judged by those that arrived before it, with their values as they came, never by later ones.
         Rows behind the watermark are treated as all others. NaN, null and the first rows of a key stay as
         they are; infinite values are clipped and tell nothing of others.
@@ -303,9 +306,9 @@ class Stream(Joining):
         Parameters
         ----------
         by : the columns whose values make a key; without any, all rows belong together.
-        k : how far out a value may be; 3 for ``"sigma"``, 1.5 for ``"iqr"``.
+        k : how far out a value may be; 3 for ``"sigma"`` and ``"mad"``, 1.5 for ``"iqr"``.
         min_rows : so many values must have come before a row is judged.
-        last : for ``"iqr"``: how many rows it looks back.
+        last : for ``"iqr"`` and ``"mad"``: how many rows it looks back.
 
         >>> import riverrun as rr
         >>> rows = rr.read({"x": [1.0, 2.0, 3.0, 4.0, 500.0]})
