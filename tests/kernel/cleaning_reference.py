@@ -124,3 +124,32 @@ def _between(last: Point, points: list[Point], g: int, max_gap: int) -> tuple[fl
     if last.x is None or after.x is None:
         return (None,)
     return (last.x + (after.x - last.x) * ((g - last.t) / (after.t - last.t)),)
+
+
+def interpolate(events: Sequence[Event], within: int, delay: int | None) -> tuple[list[Any], list[int]]:
+    """Time, key, value and place of each row in the order of event time, and the places of late rows."""
+    points: list[tuple[int, tuple[int, int], int, Event]] = []
+    late = []
+    partitions = sorted({event.partition for event in events})
+    for place, event, watermark in seen(events, delay):
+        if event.t < watermark:
+            late.append(place)
+        else:
+            points.append((event.t, (partitions.index(event.partition), place), place, event))
+    points.sort(key=lambda point: point[:2])
+    return [
+        (t, p[3].key, _on_line(points, at, within), p[2]) for at, p in enumerate(points) for t in [p[0]]
+    ], late
+
+
+def _on_line(points: Sequence[Any], at: int, within: int) -> float | None:
+    t, _, _, event = points[at]
+    if event.x is not None:
+        return event.x
+    same = [(p[0], p[3].x, n) for n, p in enumerate(points) if p[3].key == event.key and p[3].x is not None]
+    before = [(time, x) for time, x, n in same if n < at]
+    behind = [(time, x) for time, x, n in same if n > at]
+    if not before or not behind or behind[0][0] - before[-1][0] > within:
+        return None
+    (since, left), (until, right) = before[-1], behind[0]
+    return left if until == since else left + (right - left) * (t - since) / (until - since)

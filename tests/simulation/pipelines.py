@@ -80,6 +80,7 @@ def cleaning() -> Results:
         "session": by.window(rr.session("900ms", maximum="3s"), quality=True).agg(**n),
         "counting": by.window(rr.counting(5), quality=True).agg(**n),
         "filled": holes.forward_fill("x", by="key"),
+        "lines": holes.interpolate("x", by="key", within="2s"),
         "grid": files.resample("1s", by="key", fill="linear", max_gap="3s"),
         "clipped": hosts.clip_outliers("x", by="key"),
         "robust": files.clip_outliers("x", by="key", method="mad", min_rows=3, last=20),

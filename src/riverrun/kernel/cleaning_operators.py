@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from riverrun.kernel.fences import Fences
 from riverrun.kernel.forward_fill import ForwardFill
+from riverrun.kernel.interpolate import Interpolate
 from riverrun.kernel.latest import Latest
 from riverrun.kernel.operator import Operator
 from riverrun.kernel.resample import Resample
@@ -48,6 +49,17 @@ def _resample(node: cleaning.Resample, opening: Opening) -> Operator[Any]:
     )
 
 
+def _interpolate(node: cleaning.Interpolate, opening: Opening) -> Operator[Any]:
+    return Interpolate(
+        node.columns,
+        node.by,
+        opening.after.columns,
+        _timeline(opening),
+        within_us=node.within_us,
+        ordered=not opening.one_partition,
+    )
+
+
 def _scale(node: scaling.Scale, opening: Opening) -> Operator[Any]:
     if isinstance(node.scaling, scaling.Fence):
         return Fences(node.columns, node.by, node.scaling, max_keys=opening.max_keys)
@@ -72,6 +84,7 @@ CLEANING: Mapping[type[Stateful], Callable[[Any, Opening], Operator[Any]]] = {
     cleaning.Unique: _unique,
     cleaning.ForwardFill: _forward_fill,
     cleaning.Resample: _resample,
+    cleaning.Interpolate: _interpolate,
     scaling.Scale: _scale,
     remembering.Latest: _latest,
     remembering.UserStep: _user_step,

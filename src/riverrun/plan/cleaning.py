@@ -128,6 +128,45 @@ class Resample(Stateful):
         return tuple(name for name in before.columns if name not in (*self.by, before.time))
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Interpolate(Stateful):
+    """Nulls filled on the line between the values before and behind."""
+
+    columns: tuple[str, ...]
+    by: tuple[str, ...]
+    within_us: int
+
+    @property
+    def label(self) -> str:
+        return (
+            f"interpolate {', '.join(self.columns)}{by_text(self.by)} within {format_duration(self.within_us)}"
+        )
+
+    @property
+    def lags_us(self) -> tuple[int, ...]:
+        """Until then a value may come that is near enough to the one before."""
+        return (self.within_us,)
+
+    @property
+    def has_late(self) -> bool:
+        return True
+
+    @property
+    def counts_rows(self) -> bool:
+        return True
+
+    def typed(self, *before: Typed) -> Typed:
+        (rows,) = before
+        rows.final_rows("interpolate", against="and old values would follow new ones")
+        time = rows.event_time("interpolate", used_by="the line goes by")
+        check_apart(self.columns, (*self.by, time), rows, "interpolate")
+        check_numbers(
+            self.columns, rows, "interpolate", hint='.forward_fill(...), or .cast({"x": pl.Float64}) first'
+        )
+        columns = {**rows.columns, **{name: pl.Float64() for name in self.columns}}
+        return Typed(columns, time, rows.time_shift_us, rows.keys)
+
+
 def by_text(by: Sequence[str]) -> str:
     return f" by {', '.join(by)}" if by else ""
 

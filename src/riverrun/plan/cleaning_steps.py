@@ -11,7 +11,7 @@ import polars as pl
 
 from riverrun.clock import Duration, parse_duration
 from riverrun.errors import PlanError, did_you_mean
-from riverrun.plan.cleaning import Fill, ForwardFill, Resample, Unique
+from riverrun.plan.cleaning import Fill, ForwardFill, Interpolate, Resample, Unique
 from riverrun.plan.nodes import Node
 from riverrun.plan.remembering import Latest, UserFunction, UserStep, check_plain
 from riverrun.plan.repair import Decimal, RepairTypes, repairable
@@ -45,6 +45,16 @@ def forward_fill(node: Node, columns: Names, by: Names, max_age: Duration | None
         raise PlanError("no column is named", where="forward_fill", hint='.forward_fill("price", by="symbol")')
     age_us = None if max_age is None else parse_duration(max_age, where="forward_fill(max_age=)")
     return ForwardFill((node,), chosen, names(by, where="forward_fill(by=)"), age_us)
+
+
+def interpolate(node: Node, columns: Names, by: Names, within: Duration) -> Interpolate:
+    chosen = names(columns, where="interpolate")
+    if not chosen:
+        raise PlanError(
+            "no column is named", where="interpolate", hint='.interpolate("temp", by="sensor", within="1m")'
+        )
+    within_us = parse_duration(within, where="interpolate(within=)")
+    return Interpolate((node,), chosen, names(by, where="interpolate(by=)"), within_us)
 
 
 def resample(

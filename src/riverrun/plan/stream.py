@@ -245,6 +245,32 @@ class Stream(Joining):
         """
         return Stream(cleaning_steps.forward_fill(self.node, columns, by, max_age))
 
+    def interpolate(
+        self, columns: str | Sequence[str], *, by: str | Sequence[str] = (), within: Duration
+    ) -> Stream:
+        """Fill nulls on the line between the values before and behind, key by key, by event time.
+
+        As `interpolate` with ``method="time"`` in pandas (``limit_area="inside"``) on the rows of a key in the
+        order of event time. Rows come out in that order, once the watermark is `within` past them: until then
+        the value behind may still come. Columns become Float64. Filled values count as imputed
+        (`quality=True` of windows). A row behind the watermark of its partition is late, see `late`. Memory:
+        the rows that wait, and one row of each key that had a value within the last `within`.
+
+        Parameters
+        ----------
+        columns : the columns to fill; numbers.
+        by : the columns whose values make a key; without any, all rows belong together.
+        within : how far apart two values may be that are joined; nulls in a longer gap stay.
+
+        >>> import riverrun as rr
+        >>> schema = {"ts": rr.Timestamp("s"), "x": pl.Float64}
+        >>> data = {"ts": [0, 1, 4, 90, 99], "x": [1.0, None, 3.0, None, 5.0]}
+        >>> rows = rr.read(data, schema=schema, time="ts")
+        >>> rows.interpolate("x", within="10s").collect()["x"].to_list()
+        [1.0, 1.5, 3.0, None, 5.0]
+        """
+        return Stream(cleaning_steps.interpolate(self.node, columns, by, within))
+
     def resample(
         self,
         every: Duration,
