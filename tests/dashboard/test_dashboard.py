@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 import time
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -83,6 +84,29 @@ def test_a_viewer_that_does_not_read_holds_up_nobody(served):
             _, _, delta = quick.next("delta")
             assert delta["views"][0]["id"] == MARKET.id
     assert served.ask("/live")[0] == 200
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="whether a socket is still there is asked of Linux")
+def test_a_viewer_that_stops_reading_is_cut_off_with_its_socket(serve):
+    served = serve(patience_s=0.5)
+    market = Market([f"K{i}" for i in range(100)], start_us=0)
+    with open_stream(served.port, receive_bytes=4_096), open_stream(served.port) as quick:
+        quick.next("hello")
+        assert sockets_of(served.port) == 2
+        end = time.monotonic() + 20
+        while sockets_of(served.port) > 1:
+            assert time.monotonic() < end, "a stalled viewer keeps its socket"
+            served.dashboard.publish(MARKET.id, market.steps(20))
+            quick.next("delta", "reset")
+
+
+def sockets_of(port: int) -> int:
+    """Connections that the system still keeps at a port, also those that wait to be closed."""
+    entries = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    listens, waits_in_vain = "0A", "06"
+    return sum(
+        entry[1].endswith(f":{port:04X}") and entry[3] not in (listens, waits_in_vain) for entry in entries
+    )
 
 
 def test_a_burst_is_sent_as_a_snapshot(served):

@@ -16,6 +16,8 @@ from riverrun.errors import ConfigError
 from riverrun.world import TcpAddress
 
 DEFAULT_PORT = 8765
+#: Seconds after which a viewer that takes nothing is cut off.
+PATIENCE_S = 10.0
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -94,13 +96,23 @@ def _is_ip(name: str) -> bool:
     return True
 
 
-def listen(address: TcpAddress) -> socket.socket:
-    """A listening socket. Raises `ConfigError` that says what holds the port and what to try."""
+def listen(address: TcpAddress, patience_s: float = PATIENCE_S) -> socket.socket:
+    """A listening socket. Raises `ConfigError` that says what holds the port and what to try.
+
+    Parameters
+    ----------
+    patience_s : connections whose other end takes nothing for so long are given up, where the system can do it.
+    """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        return socket.create_server((address.host, address.port), family=family, backlog=128)
+        listening = socket.create_server((address.host, address.port), family=family, backlog=128)
     except OSError as error:
         raise _explain(address, error) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections take this over. A web server closes one politely, that is after all that waits was taken,
+        # which for a viewer that has stopped reading would be never.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1_000 * patience_s))
+    return listening
 
 
 def _explain(address: TcpAddress, error: OSError) -> ConfigError:

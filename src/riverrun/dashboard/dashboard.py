@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from riverrun.charts.view import View
 from riverrun.clock import Clock
-from riverrun.dashboard.address import check_reach, host_check, listen, parse_address
+from riverrun.dashboard.address import PATIENCE_S, check_reach, host_check, listen, parse_address
 from riverrun.errors import MissingExtraError
 from riverrun.runtime.health import Health
 from riverrun.world import TcpAddress
@@ -35,6 +35,7 @@ class Dashboard:
     health : asked twice a second, from the dashboard's thread.
     clock : the time.
     allow_unauthenticated : let other machines look; without it only loopback addresses are accepted.
+    patience_s : a viewer that takes nothing for so long is cut off; its page comes back by itself.
 
     Raises `ConfigError` for an address that cannot or should not be used, `MissingExtraError` when the packages
     of the extra ``dashboard`` are not installed.
@@ -49,6 +50,7 @@ class Dashboard:
         health: Callable[[], Health],
         clock: Clock,
         allow_unauthenticated: bool = False,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._asked = parse_address(address)
         check_reach(self._asked, allow_unauthenticated=allow_unauthenticated)
@@ -56,6 +58,7 @@ class Dashboard:
         self._title = title
         self._views = tuple(views)
         self._clock = clock
+        self._patience_s = patience_s
         self._feed = self._make_feed(health)
         self._ids = frozenset(view.id for view in self._views)
         self._server: ServerThread | None = None
@@ -76,7 +79,7 @@ class Dashboard:
         from riverrun.dashboard.page import describe_page
         from riverrun.dashboard.server import ServerThread
 
-        listening = listen(self._asked)
+        listening = listen(self._asked, self._patience_s)
         self._bound = TcpAddress(self._asked.host, listening.getsockname()[1])
         exposed = not self._bound.is_loopback
         if exposed:
@@ -111,7 +114,7 @@ class Dashboard:
         # Different at each start, so that nobody resumes in the history of an earlier run; the fingerprint
         # in it tells an old page that the pipeline has changed.
         epoch = f"{self._clock.now_us():x}-{fingerprint(self._title, self._views)}"
-        return Feed(self._views, Hub(epoch), health, self._clock, Bounds())
+        return Feed(self._views, Hub(epoch, patience_s=self._patience_s), health, self._clock, Bounds())
 
 
 def _check_packages() -> None:

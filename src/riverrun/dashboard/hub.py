@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 
 from riverrun.dashboard import wire
+from riverrun.dashboard.address import PATIENCE_S
 
 
 class Viewer:
@@ -66,6 +67,7 @@ class Hub:
     epoch : tells this run of the server from another; sequences of two epochs cannot be compared.
     ring_messages, ring_bytes : what is kept for viewers that come back.
     queue_messages : what may wait for one viewer.
+    patience_s : a viewer that takes nothing for so long is cut off; its page comes back by itself.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class Hub:
         ring_bytes: int = 8 * 1024 * 1024,
         queue_messages: int = 64,
         viewers: int = 256,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.epoch = epoch
+        self.patience_s = patience_s
         self.sequence = 0
         self.viewers: set[Viewer] = set()
         self._ring: deque[tuple[int, bytes]] = deque()

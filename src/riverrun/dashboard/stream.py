@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
 KEEP_ALIVE_S = 15.0
-#: A viewer that takes nothing for so long is cut off; its page comes back by itself.
-PATIENCE_S = 10.0
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -28,7 +26,7 @@ async def stream(hub: Hub, last_seen: str | None, receive: Receive, send: Send) 
     watcher = asyncio.create_task(_close_on_disconnect(viewer, receive))
     try:
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-        await _pump(viewer, b"retry: 1000\n\n" + first, send)
+        await _pump(viewer, b"retry: 1000\n\n" + first, send, hub.patience_s)
     finally:
         hub.leave(viewer)
         watcher.cancel()
@@ -36,11 +34,11 @@ async def stream(hub: Hub, last_seen: str | None, receive: Receive, send: Send) 
             await watcher
 
 
-async def _pump(viewer: Viewer, first: bytes, send: Send) -> None:
+async def _pump(viewer: Viewer, first: bytes, send: Send, patience_s: float) -> None:
     message: bytes | None = first
     while message is not None:
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(patience_s):
                 await send(
                     {"type": "http.response.body", "body": message or b": still here\n\n", "more_body": True}
                 )
