@@ -56,6 +56,7 @@ MEASUREMENTS: Mapping[str, tuple[str, Measurement]] = {
     "unique": ("rows without repetitions, against unique of Polars", steps.unique),
     "memory": ("bytes a key and pane, five moments of 1,000,000 keys", memory.measure),
     "latency": ("latency at 100,000 rows/s", lambda: latency.measure(100_000, 10)),
+    "durable_latency": ("latency at 100,000 rows/s, state kept", latency.measure_durable),
     "latency_10k": ("latency at 10,000 rows/s", lambda: latency.measure(10_000, 10)),
     "scale": ("ten times the rows", scale.measure),
     "engine_acks": ("64 producers, each waiting for its own acknowledgment of 1 kB", acks.measure),

@@ -22,8 +22,6 @@ from riverrun.world import World
 COMMIT_US = 100_000
 #: A sink that cannot be reached is tried again after so long; the wait doubles up to the second one.
 RETRY_US, RETRY_MAX_US = 200_000, 10_000_000
-#: Results that wait for their sinks; beyond, the engine waits.
-OUTBOX_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +121,15 @@ class Destination:
 
 
 class Delivery:
-    """Hands units over to their sinks. `put` belongs to the engine; the rest may come from any thread."""
+    """Hands units over to their sinks. `put` belongs to the engine; the rest may come from any thread.
 
-    def __init__(self, destinations: Mapping[int, Destination], world: World) -> None:
+    Parameters
+    ----------
+    outbox_bytes : results that may wait for their sinks; beyond, the engine waits.
+    """
+
+    def __init__(self, destinations: Mapping[int, Destination], world: World, *, outbox_bytes: int) -> None:
+        self._outbox_bytes = outbox_bytes
         self._destinations = dict(destinations)
         self._world = world
         self._work = threading.RLock()
@@ -170,7 +174,7 @@ class Delivery:
     def wait_for_room(self, stopped: Callable[[], bool]) -> None:
         """Return when results that wait are few enough, or the run is stopped."""
         with self._changed:
-            while self._bytes > OUTBOX_BYTES and not stopped():
+            while self._bytes > self._outbox_bytes and not stopped():
                 self._changed.wait(0.2)
 
     def step(self, synced: int, *, force: bool = False) -> None:

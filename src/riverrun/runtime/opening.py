@@ -130,7 +130,8 @@ def recovered(
     job = Job(name, outputs, pumps, world, letters, deliver)
     store, past = opened.store, opened.past
     numbers = restore_job(job, past, store, opened.state.drop) if past is not None else None
-    delivery = Delivery(_destinations(job, store, past, world), world)
+    outbox_bytes = opened.state.outbox_bytes
+    delivery = Delivery(_destinations(job, store, past, world), world, outbox_bytes=outbox_bytes)
     parcels = parcels_of(store)
     for output, waiting in parcels.items():
         delivery.restore(output, waiting)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from riverrun.clock import Duration, parse_duration
 from riverrun.errors import ConfigError
+from riverrun.limits import MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class State:
     history_bytes : so much of what came is kept in the journal beyond what a restart needs, to run a changed
         pipeline over it again (``riverrun run --from-journal``). Files, tables and other sources that can be
         read again are not in it.
+    outbox_bytes : results that may wait for sinks that cannot be reached, in memory and in checkpoints. Beyond,
+        the engine waits, and soon the senders; nothing is lost.
     drop : names of steps whose kept state may be thrown away, because the plan has them no more or has
         changed them. `riverrun inspect` lists the names.
 
@@ -32,6 +35,7 @@ class State:
     path: str
     every: Duration = "1s"
     history_bytes: int = 0
+    outbox_bytes: int = 256 * MIB
     drop: tuple[str, ...] | list[str] = ()
 
     def __post_init__(self) -> None:
@@ -42,6 +46,8 @@ class State:
 
         if self.history_bytes < 0:
             raise ConfigError(f"history_bytes cannot be negative, got {self.history_bytes}", where="state=")
+        if self.outbox_bytes <= 0:
+            raise ConfigError(f"outbox_bytes must be positive, got {self.outbox_bytes}", where="state=")
 
     @property
     def every_us(self) -> int:
