@@ -86,7 +86,7 @@ def test_a_viewer_that_does_not_read_holds_up_nobody(served):
     assert served.ask("/live")[0] == 200
 
 
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="whether a socket is still there is asked of Linux")
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells which sockets are left")
 def test_a_viewer_that_stops_reading_is_cut_off_with_its_socket(serve):
     served = serve(patience_s=0.5)
     market = Market([f"K{i}" for i in range(100)], start_us=0)
