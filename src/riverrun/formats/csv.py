@@ -200,10 +200,12 @@ class CsvDecoder:
         start = self._head(data, position, out, complete=complete) if self._at_head else 0
         if start < 0:
             return
-        clean, odd, end = self._survey(data, start, complete=complete)
+        quoted = self._scanner.has_quote(data)
+        clean, odd, end = self._survey(data, start, quoted=quoted, complete=complete)
         if end < len(data):
             self._held, self._held_position = data[end:], position + end
-        if end - start <= self._small_bytes or not self._decode_fast(data, position, clean, odd, out):
+        small = end - start <= self._small_bytes
+        if small or not self._decode_fast(data, position, clean, odd, out, quoted=quoted):
             self._decode_strictly(data, position, clean, odd, out)
 
     # ------------------------------------------------------------ the head of the stream
@@ -270,7 +272,7 @@ class CsvDecoder:
     # ------------------------------------------------------------ records of a block
 
     def _survey(
-        self, data: bytes, start: int, *, complete: bool
+        self, data: bytes, start: int, *, quoted: bool, complete: bool
     ) -> tuple[list[tuple[int, int]], list[OddRecord], int]:
         """Cut a block into stretches of sound records and single odd ones; and where the whole records end."""
         clean: list[tuple[int, int]] = []
@@ -283,7 +285,7 @@ class CsvDecoder:
                 return clean, odd, at
             odd.append(OddRecord(at, record.end, record.problem))
             at = record.end
-        if not self._scanner.has_quote(data):
+        if not quoted:
             return ([(at, len(data))] if at < len(data) else []), odd, len(data)
         while at < len(data):
             stop = self._scanner.sound_until(data, at)
@@ -379,11 +381,13 @@ class CsvDecoder:
         clean: Sequence[tuple[int, int]],
         odd: Sequence[OddRecord],
         out: Collected,
+        *,
+        quoted: bool,
     ) -> bool:
         """Read a block by columns; False when that is not possible and nothing has been done."""
         whole = not odd and len(clean) == 1
         block = JoinedBlock(data, clean, odd, self._placeholder)
-        quoted = self._scanner.has_quote(block.data)
+        quoted = quoted and self._scanner.has_quote(block.data)
         if whole and not self._expect_trouble:
             frame = self._columns.plain(block.data, quoted=quoted)
             if frame is None and self._learn(data, clean):

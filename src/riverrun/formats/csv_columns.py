@@ -123,10 +123,9 @@ class CsvColumns:
                 truncate_ragged_lines=True,
                 **self._options(quoted),
             )
-            lines = pl.DataFrame({_LINE: [data]}).select(
-                pl.col(_LINE).cast(pl.String).str.split("\n").explode()
-            )
-        except READ_ERRORS:
+            # Python decodes text ten times as fast as a cast from Binary does.
+            lines = pl.DataFrame({_LINE: [data.decode()]}).select(pl.col(_LINE).str.split("\n").explode())
+        except (*READ_ERRORS, UnicodeDecodeError):
             return None
         if lines.height != frame.height + 1:
             return None  # quoted fields hold newlines
