@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import polars as pl
 from hypothesis import given
@@ -103,3 +104,35 @@ def test_a_window_behind_waits_for_what_waits():
     transcript = play(windows, steps)
     assert [transcript.after(step)["sum"].to_list() for step in range(3)] == [[], [], [3.0]]
     assert transcript.counts.late == 0
+
+
+def test_a_value_is_remembered_for_rows_that_the_watermark_jumps_over():
+    stream = feed(0).interpolate("x", by="key", within="10s")
+    steps = [rows((0, "a", 0, 0)), rows((11, "b", 1, 1)), rows((5, "b", 1, 2)), end()]
+    late = play(stream, steps)
+    assert told(late.late) == [(5, "b", 1.0, 2)]
+    steps = [
+        rows((0, "a", 0, 0)),
+        rows((9, "a", None, 1), (10, "a", 10, 2)),
+        rows((15, "b", 1, 3)),
+        rows((90, "b", 1, 4)),
+    ]
+    assert told(play(stream, [*steps, end()]).results)[:3] == [
+        (0, "a", 0.0, 0),
+        (9, "a", 9.0, 1),
+        (10, "a", 10.0, 2),
+    ]
+
+
+def test_no_cut_of_a_long_stream_shows():
+    chance = random.Random(5)
+    data = [
+        (t + chance.choice([0, 0, -3]), "abc"[t % 3], chance.choice([None, 1.0 * t]), t) for t in range(300)
+    ]
+    stream = feed(3).interpolate("x", by="key", within="9s")
+    cut = [
+        told(play(stream, [*(rows(*data[at : at + size]) for at in range(0, 300, size)), end()]).results)
+        for size in (1, 7, 300)
+    ]
+    assert cut[0] == cut[1] == cut[2]
+    assert sum(x is None for _, _, x, _ in cut[0]) < 100

@@ -73,14 +73,15 @@ def joins() -> Results:
 
 def cleaning() -> Results:
     files, hosts = sources()
-    holes = hosts.with_columns(x=pl.when(pl.col("x") > 300).then(pl.col("x")))
+    above = pl.when(pl.col("x") > 300).then(pl.col("x"))
+    holes = hosts.with_columns(x=above)
     by, n = files.unique("key", within="400ms").group_by("key"), {"n": rr.count()}
     return {
         "fixed": by.window(rr.hopping("6s", "3s"), lateness="1s", quality=True).agg(**n),
         "session": by.window(rr.session("900ms", maximum="3s"), quality=True).agg(**n),
         "counting": by.window(rr.counting(5), quality=True).agg(**n),
         "filled": holes.forward_fill("x", by="key"),
-        "lines": holes.interpolate("x", by="key", within="2s"),
+        "lines": files.with_columns(x=above).interpolate("x", by="key", within="2s"),
         "grid": files.resample("1s", by="key", fill="linear", max_gap="3s"),
         "clipped": hosts.clip_outliers("x", by="key"),
         "robust": files.clip_outliers("x", by="key", method="mad", min_rows=3, last=20),

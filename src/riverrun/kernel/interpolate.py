@@ -115,10 +115,10 @@ class Interpolate:
         watermark_us -= self.shift_us
         if watermark_us <= state.watermark_us:
             return state, NOTHING
-        state = replace(state, held=self._young(state.held, watermark_us), watermark_us=watermark_us)
+        state = replace(state, watermark_us=watermark_us)
         due_us = self.next_close_us(state)
         if due_us is None or due_us > watermark_us + self.shift_us:
-            return state, NOTHING
+            return replace(state, held=self._young(state.held, watermark_us)), NOTHING
         rows = pl.concat(state.rows).sort(TIME, *self.order, maintain_order=True)
         out = self._between(rows, state.held).filter(pl.col(TIME) < watermark_us)
         waiting = rows.filter(pl.col(TIME) >= watermark_us)
