@@ -31,7 +31,8 @@ def seconds(value: int) -> str:
 
 def feed(delay: int | None, **options: Any) -> rr.Stream:
     made = None if delay is None else seconds(delay)
-    return rr.read("tcp://localhost:9", format="csv", schema=SCHEMA, time="t", delay=made, **options)
+    url = options.pop("url", "tcp://localhost:9")
+    return rr.read(url, format="csv", schema=SCHEMA, time="t", delay=made, **options)
 
 
 def batches(events: Sequence[Event], cuts: Sequence[int]) -> list[Any]:

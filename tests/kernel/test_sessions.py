@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import riverrun as rr
 from tests.kernel.streams import examples, feed, late_of, played, results_of, seconds
-from tests.reference import Event, Sessions
+from tests.reference import Event, Late, Sessions
+from tests.reference_sessions import PartitionedSessions
 
 X = st.one_of(st.none(), st.floats(-1e6, 1e6))
 EVENTS = st.lists(
@@ -27,10 +28,14 @@ CUTS = st.lists(st.integers(1, 40), max_size=15)
 DELAYS = st.sampled_from([0, 2, 15, None])
 
 
-def stream_of(gap, delay, lateness, *, keyed=True):
+#: A source of several partitions; their rows are told apart.
+SEVERAL = "tcp+listen://localhost:9"
+
+
+def stream_of(gap, delay, lateness, *, keyed=True, **options):
     keys = ["key"] if keyed else []
     return (
-        feed(delay)
+        feed(delay, **options)
         .group_by(*keys)
         .window(rr.session(seconds(gap)), lateness=seconds(lateness))
         .agg(rows=rr.collect("row"), n=rr.count(), s=rr.sum("x"))
@@ -56,23 +61,72 @@ def test_agrees_with_the_row_by_row_engine(events, gap, cuts, delay, lateness, k
     assert all(n == len(held) for n, held in transcript.results.select("n", "rows").iter_rows())
 
 
-def last_of_each_row(results):
-    return {row: (r.key, r.start, r.end, r.rows) for r in results for row in r.rows}
-
-
-@examples(30)
-@given(TWO_PARTITIONS, st.sampled_from([3, 10]), CUTS, st.sampled_from([0, 5]))
-def test_agrees_with_two_partitions(events, gap, cuts, lateness):
-    """With a delay that covers the disorder within each partition.
-
-    A row behind the watermark of its own partition may find a session open or closed, according to how far
-    the other partition has come: there results depend on how partitions take turns.
-    """
+@examples(60)
+@given(TWO_PARTITIONS, st.sampled_from([3, 10]), CUTS, st.sampled_from([0, 2, 15]), st.sampled_from([0, 5, 30]))
+def test_agrees_with_the_row_by_row_engine_over_two_partitions(events, gap, cuts, delay, lateness):
+    """However rows are cut, results come in the same order."""
     partitions = sorted({event.partition for event in events})
-    expected = Sessions(gap, 60, lateness, partitions).run(events)
-    transcript = played(stream_of(gap, 60, lateness), events, cuts)
-    assert last_of_each_row(results_of(transcript)) == last_of_each_row(expected.results)
+    expected = PartitionedSessions(gap, delay, lateness, partitions).run(events)
+    transcript = played(stream_of(gap, delay, lateness, url=SEVERAL), events, cuts)
+    assert by_key(results_of(transcript)) == by_key(expected.results)
+    if lateness == 0:
+        assert results_of(transcript) == expected.results
     assert late_of(transcript) == expected.late
+
+
+@examples(60)
+@given(TWO_PARTITIONS, st.sampled_from([3, 10]), st.sampled_from([0, 2]), st.sampled_from([0, 5]), st.randoms())
+def test_turns_of_partitions_change_nothing(events, gap, delay, lateness, chance):
+    """Rows are told by their partition and their place in it."""
+    of = {name: [event for event in events if event.partition == name] for name in "pq"}
+    turns = [name for name in "pq" for _ in of[name]]
+    found = []
+    for _ in range(2):
+        chance.shuffle(turns)
+        left = {name: iter(of[name]) for name in "pq"}
+        place = {name: iter(range(len(of[name]))) for name in "pq"}
+        order = [(next(left[name]), (name, next(place[name]))) for name in turns]
+        stream = stream_of(gap, delay, lateness, url=SEVERAL)
+        transcript = played(stream, [event for event, _ in order], [])
+        results = [
+            (r.key, r.start, r.end, sorted(order[row][1] for row in r.rows), r.revision)
+            for r in results_of(transcript)
+        ]
+        late = sorted((order[item.row][1], item.start, item.end) for item in late_of(transcript))
+        found.append((sorted(results, key=str), late))
+    assert found[0] == found[1]
+
+
+def test_a_row_waits_until_the_other_partition_has_come_as_far():
+    """Row 2 is behind its own partition; whether its session is over depends on the rows of the other."""
+    stream = stream_of(5, 0, 0)
+    events = [Event(0, "a", 1.0, "p"), Event(20, "a", 1.0, "p"), Event(6, "a", 1.0, "p")]
+    more = [Event(t, "a", 1.0, "q") for t in (4, 8, 12, 16)]
+    transcript = played(stream, [*events, *more], [])
+    assert late_of(transcript) == []
+    assert [result.rows for result in results_of(transcript)] == [(0, 1, 2, 3, 4, 5, 6)]
+    assert late_of(played(stream, [*events, more[0], more[3]], [])) == [Late(2, 6, 11)]
+
+
+def test_many_rows_that_have_to_be_judged_in_order():
+    """More than are judged at a time; the sessions of one round go on in the next."""
+    events = [Event(0, "a", 1.0), Event(1_000, "a", 1.0)]
+    events += [Event(990 - place * 7 % 400, "ab"[place % 2], 1.0) for place in range(600)]
+    expected = Sessions(5, 0, 500).run(events)
+    transcript = played(stream_of(5, 0, 500), events, [300])
+    assert by_key(results_of(transcript)) == by_key(expected.results)
+    assert late_of(transcript) == expected.late
+
+
+def test_a_late_row_that_had_to_wait_is_counted():
+    events = [
+        Event(0, "a", 1.0, "p"),
+        Event(50, "a", 1.0, "p"),
+        Event(6, "a", 1.0, "p"),
+        Event(1, "b", 1.0, "q"),
+    ]
+    counts = played(stream_of(5, 0, 0), events, []).counts
+    assert (counts.received, counts.applied, counts.late) == (4, 3, 1)
 
 
 def test_a_session_that_no_row_can_revise_any_more_takes_none():

@@ -45,12 +45,12 @@ def late_and_repeated() -> Results:
 
 
 def windows() -> Results:
-    # Sessions of a source with several partitions are exact for rows within the delay only.
-    files, hosts = sources(delay="30s")
+    files, hosts = sources()
     n = {"n": rr.count(), "var": rr.var("x")}
     by = files.group_by("key")
     return {
         "sessions": by.window(rr.session("700ms"), lateness="1s").agg(**n),
+        "hosts": hosts.group_by("key").window(rr.session("700ms"), lateness="1s").agg(**n),
         "bounded": by.window(rr.session("700ms", maximum="2s")).agg(**n),
         "cumulating": by.window(rr.cumulating("6s", "2s")).agg(**n),
         "counting": hosts.group_by("key").window(rr.counting(7, every=3)).agg(**n),

@@ -118,7 +118,6 @@ def _closing_windows(
         program,
         lateness_us=node.lateness_us,
         early_results=early,
-        one_partition=opening.one_partition,
     )
 
 

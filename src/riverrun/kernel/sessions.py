@@ -1,20 +1,25 @@
 """Aggregates over session windows, with lateness, revisions and early results.
 
 A session is a span of event time for one key, and its partials. Rows are first joined to spans, then spans
-that touch are joined to each other. A row behind its partition's watermark may touch a session that is
-closed already; whether it is depends on the rows before it, so such rows are taken one by one, in order.
-All others, also those that are merely out of order, are taken together.
+that touch are joined to each other. Rows in time, also those that are merely out of order, are taken together.
+
+A row behind its partition's watermark may touch a session that is over already, and what becomes of it depends
+on the rows before it. It waits until the watermark of the stream has come to the one that it came behind: then
+all rows in time before that instant are there, from every partition. So what it finds depends on the order of
+rows within partitions alone: neither on how they were cut, nor on how partitions took turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from riverrun.batch import ROW_ORDER, ROW_WATERMARK
+from riverrun.kernel.in_order import KEY
 from riverrun.kernel.operator import NOTHING, Output
+from riverrun.kernel.overdue import ROUND_ROWS, Overdue, OverdueRow, Span
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.partials import EVENT_TIME
 from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
@@ -24,17 +29,29 @@ from riverrun.windows.watermark import BEFORE_TIME
 
 #: The last event time of a span.
 LAST = "__p_last"
+#: The number of its first row, in the order of arrival; of a row, its own.
+SEEN = "__p_seen"
 #: The number of the last revision that was put out; null: none yet.
 REVISION = "__p_revision"
 #: Whether a span has changed since it was last put out.
 CHANGED = "__p_changed"
+#: Whether its result as of its end has been put out.
+CLOSED = "__p_closed"
 #: Whether a span is to be put out now.
 CHOSEN = "__p_chosen"
 ROW = "__p_row"
 GROUP = "__p_group"
+#: The watermark that a row came behind.
 BEHIND = "__p_behind"
 #: The span that a row or span becomes part of.
 TARGET = "__p_target"
+#: Numbers of what sessions are put together of, and of sessions as they were at some time.
+PIECE, VERSION = "__p_piece", "__p_version"
+#: When a result came out, and whether it revised one before.
+AT, REVISES = "__p_at", "__p_revises"
+
+#: What is remembered of a span beside its start and keys.
+NOTES = (LAST, SEEN, REVISION, CHANGED, CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +60,22 @@ class SessionState:
 
     Parameters
     ----------
-    spans : start (`WINDOW`), keys, `LAST`, `REVISION` and `CHANGED` of every session that is not gone.
+    spans : start (`WINDOW`), keys and `NOTES` of every session that is not gone.
     partials : the same sessions' partials, by start and keys.
+    waiting : rows that came behind a watermark which the stream has not come to.
+    seen : how many rows came.
     """
 
     spans: pl.DataFrame | None = None
     partials: Partials | None = None
+    waiting: tuple[pl.DataFrame, ...] = ()
+    seen: int = 0
     references: References = NO_REFERENCES
     watermark_us: int = BEFORE_TIME
 
 
 class SessionWindows:
-    """The operator for session windows.
-
-    Parameters
-    ----------
-    one_partition : whether the source has a single order of rows, so that its watermark before a row is
-        also the watermark of the stream.
-    """
+    """The operator for session windows."""
 
     def __init__(
         self,
@@ -70,87 +85,53 @@ class SessionWindows:
         *,
         lateness_us: int = 0,
         early_results: bool = False,
-        one_partition: bool = True,
     ) -> None:
         self.gap_us = window.gap_us
         self.frame = frame
         self.program = program
         self.lateness_us = lateness_us
         self.early_results = early_results
-        self.one_partition = one_partition
+        self._kept = [*frame.columns, *frame.keys, EVENT_TIME, *program.roots, ROW_ORDER, BEHIND, SEEN]
         self._by = [WINDOW, *frame.keys]
+        self._start, self._end = pl.col(WINDOW), pl.col(LAST) + self.gap_us
 
     def empty(self) -> SessionState:
         return SessionState()
 
     def rows(self, state: SessionState) -> int:
-        return 0 if state.spans is None else state.spans.height
+        waiting = sum(frame.height for frame in state.waiting)
+        return waiting + (0 if state.spans is None else state.spans.height)
 
     def oldest_us(self, state: SessionState) -> int:
         """Before this instant begins no window that may still come out."""
-        first = None if state.spans is None else state.spans[WINDOW].min()
+        first = [frame[EVENT_TIME].min() for frame in state.waiting]
+        first += [] if state.spans is None else [state.spans[WINDOW].min()]
         reached = state.watermark_us - self.gap_us - self.lateness_us
-        return min(first, reached) if isinstance(first, int) else reached
+        return min([reached, *(at for at in first if isinstance(at, int))])
 
     def next_close_us(self, state: SessionState) -> int | None:
-        if state.spans is None or not state.spans.height:
-            return None
-        open_ones = state.spans.filter(pl.col(LAST) + self.gap_us > state.watermark_us)
-        last = open_ones[LAST].min()
-        return last + self.gap_us if isinstance(last, int) else None
+        found = [frame[BEHIND].min() for frame in state.waiting]
+        if state.spans is not None:
+            last = state.spans.filter(~pl.col(CLOSED))[LAST].min()
+            found += [last + self.gap_us] if isinstance(last, int) else []
+        soonest = min((at for at in found if isinstance(at, int)), default=None)
+        return None if soonest is None else max(soonest, state.watermark_us)
 
     # -- rows in ------------------------------------------------------------------------------------
 
     def step(self, state: SessionState, frame: pl.DataFrame) -> tuple[SessionState, Output]:
         rows = self.frame.ready(frame)
+        number = pl.int_range(state.seen, state.seen + rows.height, dtype=pl.Int64).alias(SEEN)
+        rows = rows.with_columns(number)
+        state = replace(state, seen=state.seen + rows.height)
         if ROW_WATERMARK not in rows.columns:
             return self._add(state, rows), NOTHING
-        rows, hopeless = self._sort_out(rows, state)
-        late = [hopeless] if hopeless.height else []
-        frames: list[pl.DataFrame] = []
-        for part in _segments(rows):
-            if part[BEHIND].null_count() == part.height:
-                state = self._add(state, part)
-                continue
-            state, out, accepted = self._take_one(state, part)
-            frames += out
-            late += [] if accepted else [part]
-        return state, self._output(frames, late)
-
-    def _output(self, frames: Sequence[pl.DataFrame], late: Sequence[pl.DataFrame]) -> Output:
-        """Results, and late rows in the order in which they came."""
-        if not late:
-            return Output(tuple(frames)) if frames else NOTHING
-        rows = pl.concat(late).sort(ROW)
-        return Output(
-            tuple(frames),
-            (self.frame.late(rows, pl.col(WINDOW), pl.col(WINDOW) + self.gap_us),),
-            (rows[ROW_ORDER],),
-        )
-
-    def _sort_out(self, rows: pl.DataFrame, state: SessionState) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Mark the rows to be taken one by one (`BEHIND` not null), and part with the hopeless ones."""
-        seen = pl.max_horizontal(pl.col(ROW_WATERMARK), pl.lit(state.watermark_us))
-        rows = rows.with_row_index(ROW).with_columns(
-            pl.when(pl.col(ROW_WATERMARK).is_not_null()).then(seen).alias(BEHIND),
-            pl.col(EVENT_TIME).alias(WINDOW),
-        )
-        marked = rows.filter(pl.col(BEHIND).is_not_null())
-        every_row = self._joined(state, rows).select(*self._by, TARGET, LAST).unique(self._by)
-        reach = marked.join(every_row, on=self._by, how="left", nulls_equal=True)
-        lost = reach.filter(pl.col(LAST) + self.gap_us + self.lateness_us <= pl.col(BEHIND))
-        in_time = self._joined(state, rows.filter(pl.col(BEHIND).is_null()))
-        safe = self._touching_open(marked, in_time)
-        alone = pl.col(ROW).is_in(safe.implode())
-        rows = rows.with_columns(pl.when(alone).then(None).otherwise(pl.col(BEHIND)).alias(BEHIND))
-        gone = pl.col(ROW).is_in(lost[ROW].implode())
-        return rows.filter(~gone), rows.filter(gone)
-
-    def _joined(self, state: SessionState, rows: pl.DataFrame) -> pl.DataFrame:
-        """The sessions of the state and the rows together: each with its `TARGET` and the end of that."""
-        points = rows.select(*self._by, pl.col(EVENT_TIME).alias(LAST))
-        spans = points if state.spans is None else pl.concat([state.spans.select(points.columns), points])
-        return self._targets(spans)
+        marked = pl.col(ROW_WATERMARK).is_not_null()
+        behind = pl.max_horizontal(ROW_WATERMARK, pl.lit(state.watermark_us)).alias(BEHIND)
+        waiting = rows.filter(marked).with_columns(behind).select(list(dict.fromkeys(self._kept)))
+        if waiting.height:
+            state = replace(state, waiting=(*state.waiting, waiting))
+        return self._add(state, rows.filter(~marked)), NOTHING
 
     def _targets(self, spans: pl.DataFrame) -> pl.DataFrame:
         """Spans with the start (`TARGET`) and the last event (`LAST`) of the session that they are part of."""
@@ -167,15 +148,191 @@ class SessionWindows:
             pl.col(WINDOW).min().over(session).alias(TARGET), pl.col(LAST).max().over(session).alias(LAST)
         )
 
-    def _touching_open(self, marked: pl.DataFrame, in_time: pl.DataFrame) -> pl.Series:
-        """Marked rows that touch sessions of rows in time, all of which were open when the row came.
+    def _add(self, state: SessionState, rows: pl.DataFrame) -> SessionState:
+        if not rows.height:
+            return state
+        rows = rows.with_columns(pl.col(EVENT_TIME).alias(WINDOW), pl.col(EVENT_TIME).alias(LAST))
+        # Rows first become sessions among themselves; each carries the start of its own.
+        placed = self._targets(rows.with_row_index("__p_at")).sort("__p_at")
+        placed = placed.with_columns(pl.col(TARGET).alias(WINDOW))
+        partials, references = self.program.of_rows(placed, self._by, state.references)
+        spans = placed.group_by(self._by, maintain_order=True).agg(pl.col(LAST).max(), pl.col(SEEN).min())
+        spans = spans.with_columns(
+            pl.lit(None, pl.Int64).alias(REVISION),
+            pl.lit(value=True).alias(CHANGED),
+            pl.lit(value=False).alias(CLOSED),
+        ).select(*self._by, *NOTES)
+        return self._union(replace(state, references=references), spans, partials)
 
-        Every row in time that is older than the row's watermark came before it, so these sessions can be
-        told without regard to order. The sessions that other marked rows made or stretched cannot: rows
-        near those are left to be taken alone, except where the other lies within a session of rows in time.
+    def _union(self, state: SessionState, spans: pl.DataFrame, partials: Partials) -> SessionState:
+        """Join new sessions to those of the state where they touch."""
+        if state.spans is None or state.partials is None:
+            return replace(state, spans=spans, partials=partials)
+        both = pl.concat([state.spans, spans])
+        targets = self._targets(both.with_row_index("__p_at")).sort("__p_at")
+        moves = targets.select(*self._by, TARGET).unique(self._by)
+
+        def move(frame: pl.DataFrame) -> pl.DataFrame:
+            moved = frame.join(moves, on=self._by, how="left", nulls_equal=True, maintain_order="left")
+            return moved.with_columns(pl.col(TARGET).alias(WINDOW)).select(frame.columns)
+
+        merged = self.program.merge([state.partials.map(move), partials.map(move)], self._by)
+        joined = targets.with_columns(pl.col(TARGET).alias(WINDOW)).group_by(self._by, maintain_order=True)
+        return replace(
+            state,
+            spans=joined.agg(
+                pl.col(LAST).max(),
+                pl.col(SEEN).min(),
+                pl.col(REVISION).max(),
+                pl.col(CHANGED).any(),
+                pl.col(CLOSED).all(),
+            ),
+            partials=merged,
+        )
+
+    # -- rows behind the watermark ------------------------------------------------------------------
+
+    def _due(self, state: SessionState, watermark_us: int) -> tuple[SessionState, pl.DataFrame | None]:
+        """The rows that need not wait any longer, by the watermark that they came behind and their place."""
+        if not state.waiting:
+            return state, None
+        rows = pl.concat(state.waiting)
+        due = rows.filter(pl.col(BEHIND) <= watermark_us)
+        if not due.height:
+            return state, None
+        rest = rows.filter(pl.col(BEHIND) > watermark_us)
+        due = due.sort(BEHIND, ROW_ORDER, maintain_order=True).with_row_index(ROW)
+        return replace(state, waiting=(rest,) if rest.height else ()), due
+
+    def _overdue(
+        self, state: SessionState, rows: pl.DataFrame
+    ) -> tuple[SessionState, list[pl.DataFrame], pl.DataFrame]:
+        """Take rows behind the watermark. Returns results, and the rows that are late."""
+        hopeless = self._hopeless(state, rows)
+        late, rows = rows.filter(hopeless), rows.filter(~hopeless)
+        if state.spans is not None and rows.height:
+            safe = pl.col(ROW).is_in(self._touching_open(rows, state.spans).implode())
+            state, rows = self._add(state, rows.filter(safe)), rows.filter(~safe)
+        frames: list[pl.DataFrame] = []
+        for part in rows.iter_slices(ROUND_ROWS):
+            state, found, missed = self._judged(state, part)
+            frames += found
+            late = pl.concat([late, missed])
+        return state, frames, late.sort(ROW)
+
+    def _hopeless(self, state: SessionState, rows: pl.DataFrame) -> pl.Series:
+        """Whether each row is late even if all of the other rows were there."""
+        points = rows.select(pl.col(EVENT_TIME).alias(WINDOW), *self.frame.keys, pl.col(EVENT_TIME).alias(LAST))
+        points = points.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(ROW))
+        if state.spans is not None:
+            others = state.spans.select(WINDOW, *self.frame.keys, LAST, pl.lit(None, pl.Int64).alias(ROW))
+            points = pl.concat([points, others])
+        reached = self._targets(points).filter(pl.col(ROW).is_not_null()).sort(ROW)[LAST]
+        return reached + self.gap_us + self.lateness_us <= rows[BEHIND]
+
+    def _judged(
+        self, state: SessionState, rows: pl.DataFrame
+    ) -> tuple[SessionState, list[pl.DataFrame], pl.DataFrame]:
+        """Take rows one after the other (`riverrun.kernel.overdue`)."""
+        spans, numbers = self._near(state, rows)
+        first = 0 if spans is None else spans.height
+        rows = rows.with_columns(pl.int_range(first, first + pl.len(), dtype=pl.Int64).alias(PIECE))
+        judge = Overdue(self.gap_us, self.lateness_us)
+        judge.judge(_spans_of(spans), _overdue_of(self._numbered(rows, numbers)))
+        late = rows.filter(pl.col(PIECE).is_in(judge.late))
+        kept = rows.filter(~pl.col(PIECE).is_in(judge.late))
+        if not kept.height:
+            return state, [], late.drop(PIECE)
+        own, references = self.program.of_rows(kept, [PIECE], state.references)
+        state = replace(state, references=references)
+        pieces = [own]
+        if spans is not None and state.partials is not None:
+            places = spans.select(*self._by, PIECE)
+            pieces.insert(0, _shaped(state.partials.map(lambda f: self._placed(f, places)), own))
+        together = Partials.concat(pieces)
+        frames = []
+        if judge.puts:
+            put, partials = self._versions([put.span for put in judge.puts], together, numbers)
+            at = pl.Series(AT, [put.at for put in judge.puts], dtype=pl.Int64)
+            revises = pl.Series(REVISES, [put.revises for put in judge.puts])
+            # Revisions of one instant stay in the order of their rows.
+            place = pl.when(revises).then(0).otherwise(pl.col(SEEN)).alias(SEEN)
+            frames.append(self._results(put.with_columns(at, revises, place), partials, final=True))
+        gone = None if spans is None else spans.filter(pl.col(PIECE).is_in(judge.gone))
+        state = self._without(state, gone)
+        now, partials = self._versions(list(judge.made.values()), together, numbers)
+        return self._with(state, now.select(*self._by, *NOTES), partials), frames, late.drop(PIECE)
+
+    def _near(self, state: SessionState, rows: pl.DataFrame) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+        """The sessions that the rows may touch, with their `KEY` and `PIECE`, and the numbers of keys."""
+        keys = list(self.frame.keys)
+        numbers = rows.select(keys).unique(maintain_order=True).with_row_index(KEY) if keys else None
+        if state.spans is None:
+            return None, numbers
+        low, high = rows[EVENT_TIME].min(), rows[EVENT_TIME].max()
+        near = (pl.col(WINDOW) - pl.lit(high) < self.gap_us) & (pl.lit(low) - pl.col(LAST) < self.gap_us)
+        spans = self._numbered(state.spans.filter(near), numbers)
+        return spans.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(PIECE)), numbers
+
+    def _numbered(self, frame: pl.DataFrame, numbers: pl.DataFrame | None) -> pl.DataFrame:
+        """The rows that have one of the keys, with its number."""
+        if numbers is None:
+            return frame.with_columns(pl.lit(0, pl.UInt32).alias(KEY))
+        keys = list(self.frame.keys)
+        return frame.join(numbers, on=keys, how="inner", nulls_equal=True, maintain_order="left")
+
+    def _placed(self, frame: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+        """Partials of sessions by `PIECE`."""
+        return frame.join(places, on=self._by, how="inner", nulls_equal=True, maintain_order="left")
+
+    def _versions(
+        self, spans: Sequence[Span], together: Partials, numbers: pl.DataFrame | None
+    ) -> tuple[pl.DataFrame, Partials]:
+        """Sessions as they were: a row for each by `VERSION`, and the partials, by version, start and keys."""
+        found = pl.DataFrame(
+            {
+                VERSION: range(len(spans)),
+                KEY: [span.key for span in spans],
+                WINDOW: [span.start for span in spans],
+                LAST: [span.last for span in spans],
+                SEEN: [span.seen for span in spans],
+                REVISION: [span.revision for span in spans],
+                CHANGED: [not span.closed for span in spans],
+                CLOSED: [span.closed for span in spans],
+                PIECE: [span.pieces for span in spans],
+            },
+            schema={
+                VERSION: pl.Int64,
+                KEY: pl.UInt32,
+                WINDOW: pl.Int64,
+                LAST: pl.Int64,
+                SEEN: pl.Int64,
+                REVISION: pl.Int64,
+                CHANGED: pl.Boolean,
+                CLOSED: pl.Boolean,
+                PIECE: pl.List(pl.Int64),
+            },
+        )
+        if numbers is not None:
+            found = found.join(numbers, on=KEY, how="left", maintain_order="left")
+        by = [VERSION, *self._by]
+        members = found.select(*by, PIECE).explode(PIECE)
+
+        def of_versions(frame: pl.DataFrame) -> pl.DataFrame:
+            held = members.join(frame, on=PIECE, how="inner", maintain_order="left")
+            return held.select(*by, pl.exclude(*by, PIECE))
+
+        return found.select(*by, *NOTES), self.program.merge([together.map(of_versions)], by)
+
+    def _touching_open(self, marked: pl.DataFrame, spans: pl.DataFrame) -> pl.Series:
+        """The rows that touch sessions of rows in time, all of which were open when the row came.
+
+        Every row in time that is older than the row's watermark is there, so these sessions can be told
+        without regard to order. The sessions that other marked rows made or stretched cannot: rows near
+        those are left to be judged in order, except where the other lies within a session of rows in time.
         """
         keys = list(self.frame.keys)
-        sessions = in_time.select(*keys, TARGET, LAST).unique().sort(TARGET)
+        sessions = spans.select(*keys, pl.col(WINDOW).alias(TARGET), LAST).sort(TARGET)
         near = marked.select(*keys, ROW, EVENT_TIME, BEHIND).sort(EVENT_TIME)
         by = keys or None
         left = near.join_asof(
@@ -206,112 +363,59 @@ class SessionWindows:
         close |= (after - time < self.gap_us).fill_null(value=False)
         return marked.filter(close)[ROW]
 
-    def _add(self, state: SessionState, rows: pl.DataFrame) -> SessionState:
-        if not rows.height:
-            return state
-        rows = rows.with_columns(pl.col(EVENT_TIME).alias(WINDOW), pl.col(EVENT_TIME).alias(LAST))
-        # Rows first become sessions among themselves; each carries the start of its own.
-        placed = self._targets(rows.with_row_index("__p_at")).sort("__p_at")
-        placed = placed.with_columns(pl.col(TARGET).alias(WINDOW))
-        partials, references = self.program.of_rows(placed, self._by, state.references)
-        spans = placed.group_by(self._by, maintain_order=True).agg(pl.col(LAST).max())
-        spans = spans.with_columns(
-            pl.lit(None, pl.Int64).alias(REVISION), pl.lit(value=True).alias(CHANGED)
-        ).select(*self._by, LAST, REVISION, CHANGED)
-        return self._union(replace(state, references=references), spans, partials)
-
-    def _union(self, state: SessionState, spans: pl.DataFrame, partials: Partials) -> SessionState:
-        """Join new sessions to those of the state where they touch."""
-        if state.spans is None or state.partials is None:
-            return replace(state, spans=spans, partials=partials)
-        both = pl.concat([state.spans, spans])
-        targets = self._targets(both.with_row_index("__p_at")).sort("__p_at")
-        moves = targets.select(*self._by, TARGET).unique(self._by)
-
-        def move(frame: pl.DataFrame) -> pl.DataFrame:
-            moved = frame.join(moves, on=self._by, how="left", nulls_equal=True, maintain_order="left")
-            return moved.with_columns(pl.col(TARGET).alias(WINDOW)).select(frame.columns)
-
-        merged = self.program.merge([state.partials.map(move), partials.map(move)], self._by)
-        joined = targets.with_columns(pl.col(TARGET).alias(WINDOW)).group_by(self._by, maintain_order=True)
-        return replace(
-            state,
-            spans=joined.agg(pl.col(LAST).max(), pl.col(REVISION).max(), pl.col(CHANGED).any()),
-            partials=merged,
-        )
-
-    def _take_one(
-        self, state: SessionState, row: pl.DataFrame
-    ) -> tuple[SessionState, list[pl.DataFrame], bool]:
-        """One row behind the watermark, exactly as if it had come alone. Returns whether it was accepted."""
-        behind = row[BEHIND].item()
-        frames: list[pl.DataFrame] = []
-        if self.one_partition:
-            state, closed = self.advance(state, behind)
-            frames += closed.frames
-        state = self._without_gone(state)
-        touched = self._touched_by(row, state)
-        joined = self._add(touched, row)
-        assert joined.spans is not None
-        end = joined.spans[LAST].item() + self.gap_us
-        if end + self.lateness_us <= behind:
-            return state, frames, False
-        if end <= joined.watermark_us:
-            joined, frame = self._put_out(joined, pl.lit(value=True), final=True)
-            frames.append(frame)
-        return self._with(joined, state, instead=touched), frames, True
-
-    def _touched_by(self, row: pl.DataFrame, state: SessionState) -> SessionState:
-        """The sessions that a row makes one, without the others, of which there may be many."""
-        if state.spans is None or state.partials is None:
-            return state
-        time = row[EVENT_TIME].item()
-        near = (pl.col(WINDOW) - time < self.gap_us) & (time - pl.col(LAST) < self.gap_us)
-        for key in self.frame.keys:
-            near &= pl.col(key).eq_missing(pl.lit(row[key].item(), row.schema[key]))
-        spans = state.spans.filter(near)
-        if not spans.height:
-            return replace(state, spans=None, partials=None)
-        return replace(state, spans=spans, partials=state.partials.map(lambda f: self._of(f, spans)))
-
     def _of(self, frame: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
         return frame.join(spans, on=self._by, how="semi", nulls_equal=True, maintain_order="left")
 
-    def _with(self, joined: SessionState, state: SessionState, *, instead: SessionState) -> SessionState:
-        """The state with a session in the place of the first of those that it was joined of."""
+    def _without(self, state: SessionState, gone: pl.DataFrame | None) -> SessionState:
+        if gone is None or state.spans is None or state.partials is None or not gone.height:
+            return state
+
+        def rest(frame: pl.DataFrame) -> pl.DataFrame:
+            return frame.join(gone, on=self._by, how="anti", nulls_equal=True, maintain_order="left")
+
+        return replace(state, spans=rest(state.spans), partials=state.partials.map(rest))
+
+    def _with(self, state: SessionState, spans: pl.DataFrame, partials: Partials) -> SessionState:
+        """With sessions that touch no other ones."""
+        made = partials.map(lambda frame: frame.drop(VERSION))
         if state.spans is None or state.partials is None:
-            return joined
-        assert joined.spans is not None
-        assert joined.partials is not None
-        gone = instead.spans
-
-        def put(before: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
-            if gone is None:
-                return pl.concat([before, now])
-            place = self._of(before.with_row_index(ROW), gone)[ROW].min()
-            rest = before.join(gone, on=self._by, how="anti", nulls_equal=True, maintain_order="left")
-            first = place if isinstance(place, int) else rest.height
-            return pl.concat([rest[:first], now, rest[first:]])
-
-        wide = put(state.partials.wide, joined.partials.wide)
-        long = {name: put(table, joined.partials.long[name]) for name, table in state.partials.long.items()}
-        return replace(joined, spans=put(state.spans, joined.spans), partials=Partials(wide, long))
+            return replace(state, spans=spans, partials=made)
+        return replace(
+            state,
+            spans=pl.concat([state.spans, spans]),
+            partials=Partials.concat([state.partials, _shaped(made, state.partials)]),
+        )
 
     # -- results out --------------------------------------------------------------------------------
 
     def advance(self, state: SessionState, watermark_us: int) -> tuple[SessionState, Output]:
-        if watermark_us <= state.watermark_us:
+        watermark_us = max(watermark_us, state.watermark_us)
+        state, due = self._due(state, watermark_us)
+        if due is None and watermark_us == state.watermark_us:
             return state, NOTHING
-        before = state.watermark_us
+        frames: list[pl.DataFrame] = []
+        late = None
+        if due is not None:
+            state, frames, late = self._overdue(state, due)
         state = replace(state, watermark_us=watermark_us)
-        if state.spans is None:
-            return state, NOTHING
-        end = pl.col(LAST) + self.gap_us
-        closing = (end > before) & (end <= watermark_us)
-        if not state.spans.select(closing.any()).item():
-            return state, NOTHING
-        state, frame = self._put_out(state, closing, final=True)
-        return self._without_gone(state), Output(frames=(frame,))
+        if state.spans is not None:
+            closing = ~pl.col(CLOSED) & (pl.col(LAST) + self.gap_us <= watermark_us)
+            if state.spans.select(closing.any()).item():
+                state, frame = self._put_out(state, closing, final=True)
+                frames.append(frame)
+            state = self._without_gone(state)
+        return state, self._output(frames, late)
+
+    def _output(self, frames: Sequence[pl.DataFrame], late: pl.DataFrame | None) -> Output:
+        """Results by the instant at which each was known, and late rows in the order in which they came."""
+        out: tuple[pl.DataFrame, ...] = ()
+        if frames:
+            together = pl.concat(frames) if len(frames) > 1 else frames[0]
+            out = (together.sort(AT, REVISES, SEEN, maintain_order=True).drop(AT, REVISES, SEEN),)
+        if late is None or not late.height:
+            return Output(out) if out else NOTHING
+        told = self.frame.late(late, pl.col(EVENT_TIME), pl.col(EVENT_TIME) + self.gap_us)
+        return Output(out, (told,), (late[ROW_ORDER],))
 
     def early(self, state: SessionState) -> tuple[SessionState, Output]:
         if state.spans is None:
@@ -320,27 +424,37 @@ class SessionWindows:
         if not state.spans.select(changed.any()).item():
             return state, NOTHING
         state, frame = self._put_out(state, changed, final=False)
-        return state, Output(frames=(frame,))
+        return state, self._output([frame], None)
 
     def _put_out(
         self, state: SessionState, which: pl.Expr, *, final: bool
     ) -> tuple[SessionState, pl.DataFrame]:
-        """The results of some sessions, by end and first appearance, and the state that knows of them."""
+        """The results of some sessions, and the state that knows of them."""
         assert state.spans is not None
         assert state.partials is not None
         number = pl.when(which).then(pl.col(REVISION).fill_null(-1) + 1).otherwise(pl.col(REVISION))
         # `which` may read the columns that change here, so it is looked at once, before.
         numbered = state.spans.with_columns(which.alias(CHOSEN), number.alias(REVISION))
-        chosen = numbered.filter(CHOSEN).select(*self._by, LAST, REVISION)
-        spans = numbered.with_columns(pl.col(CHANGED) & ~pl.col(CHOSEN)).drop(CHOSEN)
+        end = (pl.col(LAST) + self.gap_us).alias(AT)
+        chosen = numbered.filter(CHOSEN).select(*self._by, *NOTES, end, pl.lit(value=False).alias(REVISES))
+        closed = pl.col(CLOSED) | pl.col(CHOSEN) if final else pl.col(CLOSED)
+        spans = numbered.with_columns(pl.col(CHANGED) & ~pl.col(CHOSEN), closed).drop(CHOSEN)
         parts = state.partials.map(lambda f: self._of(f, chosen))
-        wide = parts.wide.join(chosen, on=self._by, how="left", nulls_equal=True, maintain_order="left")
-        wide = wide.sort(LAST, maintain_order=True)
-        start, end = pl.col(WINDOW), pl.col(LAST) + self.gap_us
-        values = self.program.results(Partials(wide, parts.long), self._by, start, end, keep=[LAST])
+        return replace(state, spans=spans), self._results(chosen, parts, final=final)
+
+    def _results(self, spans: pl.DataFrame, partials: Partials, *, final: bool) -> pl.DataFrame:
+        """Results with the columns that tell their order."""
+        by = [name for name in (VERSION, *self._by) if name in spans.columns]
+        notes = [*NOTES, AT, REVISES]
+        wide = partials.wide.join(
+            spans.select(*by, *notes), on=by, how="left", nulls_equal=True, maintain_order="left"
+        )
+        values = self.program.results(
+            Partials(wide, partials.long), by, self._start, self._end, keep=[LAST, REVISION, AT, REVISES, SEEN]
+        )
         frame = self.frame.results(values, values[WINDOW], values[LAST] + self.gap_us)
-        frame = self.frame.numbered(frame, wide[REVISION], final=final)
-        return replace(state, spans=spans), frame
+        frame = self.frame.numbered(frame, values[REVISION], final=final)
+        return frame.hstack(values.select(AT, REVISES, SEEN))
 
     def _without_gone(self, state: SessionState) -> SessionState:
         """Without the sessions that no row can revise any more."""
@@ -351,15 +465,18 @@ class SessionWindows:
         return replace(state, spans=kept, partials=state.partials.map(lambda f: self._of(f, kept)))
 
 
-def _segments(rows: pl.DataFrame) -> list[pl.DataFrame]:
-    """The rows in order: stretches to be taken together, and rows to be taken alone."""
-    alone = rows.select(pl.arg_where(pl.col(BEHIND).is_not_null())).to_series().to_list()
-    parts, done = [], 0
-    for at in alone:
-        if at > done:
-            parts.append(rows[done:at])
-        parts.append(rows[at : at + 1])
-        done = at + 1
-    if done < rows.height:
-        parts.append(rows[done:])
-    return parts
+def _shaped(partials: Partials, like: Partials) -> Partials:
+    """The same columns in the same order."""
+    long = {name: table.select(like.long[name].columns) for name, table in partials.long.items()}
+    return Partials(partials.wide.select(like.wide.columns), long)
+
+
+def _spans_of(spans: pl.DataFrame | None) -> Iterator[Span]:
+    if spans is not None:
+        columns = (KEY, WINDOW, LAST, SEEN, REVISION, CLOSED, PIECE)
+        for key, start, last, seen, revision, closed, piece in spans.select(columns).iter_rows():
+            yield Span(key, start, last, seen, revision, closed, [piece])
+
+
+def _overdue_of(rows: pl.DataFrame) -> list[OverdueRow]:
+    return [OverdueRow(*values) for values in rows.select(KEY, EVENT_TIME, BEHIND, SEEN, PIECE).iter_rows()]

@@ -122,13 +122,13 @@ class Engine:
         self._run_all(behind, turn)
         return turn.emissions, turn.dropped()
 
-    def advance(self, read: Read, watermark_us: int) -> list[Emission]:
-        """Event time has gone on without rows."""
+    def advance(self, read: Read, watermark_us: int) -> tuple[list[Emission], Dropped]:
+        """Event time has gone on without rows. Returns results, and how many rows turned out to be late."""
         turn = _Turn()
         source, *behind = self._behind[read]
         self.watermarks_us[source] = watermark_us
         self._run_all(behind, turn)
-        return turn.emissions
+        return turn.emissions, turn.dropped()
 
     def early(self, which: Callable[[WindowAggregate], bool]) -> list[Emission]:
         """Early results of the window steps that `which` chooses."""

@@ -175,10 +175,15 @@ class Intake:
             self.counts.in_flight -= arrival.records
             for name, number in arrival.counters.items():
                 self.counters[name] = self.counters.get(name, 0) + number
-        self.counts.applied += taken.frame.height - dropped.late - dropped.duplicate
+        self.counts.applied += taken.frame.height
+        self.drop(dropped)
+        self.counts.dead_lettered += sum(len(items) for _, items in taken.refused)
+
+    def drop(self, dropped: Dropped) -> None:
+        """Rows that were applied did not get through; of some that is known only later on."""
+        self.counts.applied -= dropped.late + dropped.duplicate
         self.counts.late += dropped.late
         self.counts.duplicate += dropped.duplicate
-        self.counts.dead_lettered += sum(len(items) for _, items in taken.refused)
 
     def shed(self, arrivals: Sequence[Arrival]) -> None:
         """The rows of arrivals are left out, good or bad."""

@@ -137,7 +137,7 @@ class Job:
     def advance(self, source: int, watermark_us: int) -> None:
         """Something outside the rows says how far the event time of a source has come."""
         intake = self.intakes[source]
-        self._put_out(self.engine.advance(intake.read, intake.tracker.raise_to(watermark_us)), None)
+        self._advance(intake, intake.tracker.raise_to(watermark_us))
 
     def quiet(self, source: int) -> None:
         """A source has been asked just now, and had nothing. May be called from the source's thread."""
@@ -146,7 +146,13 @@ class Job:
     def end(self, source: int) -> None:
         """A source is over: all of its windows close."""
         intake = self.intakes[source]
-        self._put_out(self.engine.advance(intake.read, intake.end()), None)
+        self._advance(intake, intake.end())
+
+    def _advance(self, intake: Intake, watermark_us: int) -> None:
+        emissions, dropped = self.engine.advance(intake.read, watermark_us)
+        with self.lock:
+            intake.drop(dropped)
+        self._put_out(emissions, None)
 
     def due(self) -> Ticked | None:
         """What time alone has brought since rows came: idle partitions, early results; ``None``: nothing."""
