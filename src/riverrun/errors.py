@@ -19,7 +19,11 @@ with something to try.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+#: A name and a password in a URL.
+_CREDENTIALS = re.compile(r"//[^/@\s'\"]+@")
 
 
 class RiverrunError(Exception):
@@ -33,10 +37,10 @@ class RiverrunError(Exception):
     """
 
     def __init__(self, problem: str, *, where: str | None = None, hint: str | None = None) -> None:
-        self.problem = problem
-        self.where = where
-        self.hint = hint
-        super().__init__(problem)
+        self.problem = without_credentials(problem)
+        self.where = without_credentials(where) if where is not None else None
+        self.hint = without_credentials(hint) if hint is not None else None
+        super().__init__(self.problem)
 
     def __str__(self) -> str:
         first = f"{self.where}: {self.problem}" if self.where else self.problem
@@ -90,6 +94,15 @@ class StateError(RiverrunError):
 
 class StateFullError(StateError):
     """The disk of a state folder is full; nothing was stored or lost, and it goes on when there is space."""
+
+
+def without_credentials(text: str) -> str:
+    """A URL, or a text with URLs in it, that may be shown.
+
+    >>> without_credentials("cannot open 'tcp://me:secret@host:1'")
+    "cannot open 'tcp://***@host:1'"
+    """
+    return _CREDENTIALS.sub("//***@", text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

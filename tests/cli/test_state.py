@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+import riverrun as rr
+from riverrun.cli.main import build_parser
+from riverrun.cli.state_options import state_of
+from riverrun.errors import StateError
+from riverrun.ports import Chunk
+from riverrun.runtime.log import Received, to_parts
+from riverrun.runtime.real_world import RealWorld
+from riverrun.state.store import Store
 from tests.cli.calling import Call
 
 PIPELINE = """
@@ -179,3 +190,60 @@ def test_what_is_not_in_the_journal_is_said(folder: Path, call: Call) -> None:
     done = call("run", "changed.py", "--from-journal", "state")
     assert done.code == 2
     assert "the journal holds nothing of the source 'door'" in done.err
+
+
+def test_settings_of_the_state_are_options(folder: Path, call: Call) -> None:
+    options = ("--checkpoint-every", "5s", "--history", "2MiB", "--outbox", "1GB", "--drop-step", "gone")
+    assert call("run", "pipeline.py", "--state", "state", *options).code == 0
+    args = build_parser().parse_args(["run", "pipeline.py", "--state", "state", *options])
+    assert state_of(args) == rr.State(
+        "state", every="5s", history_bytes=2 << 20, outbox_bytes=1 << 30, drop=["gone"]
+    )
+
+
+@pytest.mark.parametrize("option", [("--checkpoint-every", "5s"), ("--history", "1"), ("--drop-step", "a")])
+def test_settings_of_a_state_that_is_not_kept_are_refused(
+    option: tuple[str, str], folder: Path, call: Call
+) -> None:
+    done = call("run", "pipeline.py", *option)
+    assert done.code == 2
+    assert done.err == (f"riverrun: run: {option[0]} goes with a state folder\n  try: add --state state/\n")
+
+
+def test_a_size_says_how_one_is_written(folder: Path, call: Call) -> None:
+    done = call("run", "pipeline.py", "--state", "state", "--history", "much")
+    assert done.code == 2
+    assert "expected a size such as 64MiB or 2GiB, got 'much'" in done.err
+
+
+def test_what_was_received_and_not_applied_is_shown(folder: Path, call: Call) -> None:
+    """As after a kill: it is safe, but no checkpoint and no step knows of it."""
+    call("run", "pipeline.py", "--state", "state")
+    assert "not applied yet" not in call("inspect", "state").out
+    with Store.open("state", RealWorld()) as store:
+        store.begin()
+        store.append(to_parts(Received("file:in.csv", (Chunk("p", b"1,a,2\n1,a,3\n1,", 0, 0),))))
+    assert "    received and safe, not applied yet: 14 bytes, 2 line ends\n" in call("inspect", "state").out
+    found = json.loads(call("inspect", "state", "--json").out)
+    assert found["received"] == {"file:in.csv": {"records": 1, "bytes": 14, "line_ends": 2}}
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_opened(folder: Path, call: Call) -> None:
+    """The generous limit is for busy machines; what was measured is in docs/durability.md."""
+    rows = rr.read("tcp+listen://127.0.0.1:1", format=rr.Csv(), schema={"a": pl.Int64}, ack=True)
+    with Store.open("state", RealWorld()):
+        for _ in range(2):  # the first time, modules are loaded
+            began = time.perf_counter()
+            with pytest.raises(StateError, match=f"in use by another process, number {os.getpid()}"):
+                rr.run(rows.write("csv:out.csv"), state="state")
+            took_s = time.perf_counter() - began
+        done = call("savepoint", "state", "backup")
+    print(f"\nrefused after {took_s * 1e3:.1f} ms")
+    assert took_s < 1
+    assert not Path("out.csv").exists()
+    assert done.code == 2
+    assert done.err.endswith(
+        f"state: in use by another process, number {os.getpid()}\n"
+        f"  try: stop that one first: kill {os.getpid()}\n"
+    )
+    assert not Path("backup").exists()

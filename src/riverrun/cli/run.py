@@ -6,6 +6,7 @@ import argparse
 
 from riverrun.cli.arguments import Commands, add_dead_letters, add_for, command
 from riverrun.cli.dashboard_options import DEFAULT, add_dashboard
+from riverrun.cli.state_options import add_state, state_of
 
 
 def add(commands: Commands) -> None:
@@ -23,13 +24,14 @@ def add(commands: Commands) -> None:
 
             With --state, the run keeps what it must not lose in a folder: after a stop or a crash the same
             command goes on where it stood, and no row counts twice. With --from-journal, what another run has
-            received and kept (rr.State(..., history_bytes=...)) takes the place of the sources, once.
+            received and kept (--history) takes the place of the sources, once.
             """,
         examples="""
             riverrun run pipeline.py
             riverrun run pipeline.toml --dashboard --for 10m
             riverrun run pipeline.py --dashboard 127.0.0.1:9000 --dead-letters bad/
             riverrun run pipeline.py --state state/
+            riverrun run pipeline.py --state state/ --checkpoint-every 5s --history 2GiB
             riverrun run changed.py --from-journal state/
             """,
     )
@@ -37,11 +39,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--help-toml", action="store_true", help="show a TOML pipeline with everything in it, and end"
     )
-    kept = parser.add_mutually_exclusive_group()
-    kept.add_argument("--state", metavar="DIR", help="folder in which the run keeps what it must not lose")
-    kept.add_argument(
-        "--from-journal", metavar="DIR", help="read what the run of this state folder received, and end"
-    )
+    add_state(parser)
     add_dashboard(parser, default=False)
     add_for(parser)
     add_dead_letters(parser)
@@ -66,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from riverrun.runtime.real_world import RealWorld
 
     world = RealWorld()
+    state = state_of(args)
     pipeline = load(args.file, world.files)
     dashboard = args.dashboard
     if dashboard == DEFAULT:
@@ -76,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         pumps = pumps_from_journal(args.from_journal, reads, world)
     run_shown(
         pipeline,
-        state=args.state,
+        state=state,
         pumps=pumps,
         dashboard=dashboard,
         until=args.for_,

@@ -19,6 +19,7 @@ from riverrun.runtime.real_world import RealWorld
 from riverrun.runtime.run import run_outputs
 from riverrun.runtime.stop import Stop
 from riverrun.runtime.summary import Summary
+from riverrun.state.describe import State
 
 #: A pipeline shows results of so many of its outputs on the terminal.
 SHOWN_OUTPUTS = 3
@@ -32,7 +33,7 @@ def run_shown(
     dead_letters: str | None,
     world: RealWorld,
     latest: Latest | None,
-    state: str | None = None,
+    state: State | None = None,
     pumps: Sequence[Pump] | None = None,
     allow_unauthenticated: bool = False,
 ) -> Summary:
@@ -41,7 +42,7 @@ def run_shown(
     Parameters
     ----------
     latest : keeps results of the outputs that go nowhere else, for showing; ``None``: only progress shows.
-    state : a folder in which the run keeps what it must not lose.
+    state : where and how the run keeps what it must not lose.
     pumps : what takes the place of the sources.
     """
     prints = any(output.sink is not None and output.sink.url == "stdout:" for output in pipeline.outputs)

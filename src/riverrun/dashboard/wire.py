@@ -6,7 +6,6 @@ Instants are microseconds, as offsets from the first one of a column. What is no
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 
 from riverrun.dashboard.history import Change, History
 from riverrun.dashboard.series import Times, Values
+from riverrun.errors import without_credentials
 from riverrun.runtime.health import Health, SourceHealth, StateHealth
-
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
 
 
 def dumps(value: Any) -> bytes:
@@ -103,12 +101,3 @@ def _kept(state: StateHealth) -> dict[str, Any]:
     out["troubles"] = {without_credentials(url): reason for url, reason in state.troubles.items()}
     out["warnings"] = [without_credentials(text) for text in state.warnings]
     return out
-
-
-def without_credentials(url: str) -> str:
-    """A URL that may be shown.
-
-    >>> without_credentials("tcp://me:secret@host:1")
-    'tcp://***@host:1'
-    """
-    return _CREDENTIALS.sub("//***@", url)

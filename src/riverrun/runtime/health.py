@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from riverrun.errors import without_credentials
+
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
@@ -109,7 +111,7 @@ class StateHealth:
         ('sqlite:out.db takes no results (database is locked): they wait, and it is tried again',)
         """
         texts = [
-            f"{url} takes no results ({reason}): they wait, and it is tried again"
+            f"{without_credentials(url)} takes no results ({reason}): they wait, and it is tried again"
             for url, reason in self.troubles.items()
         ]
         if self.full:

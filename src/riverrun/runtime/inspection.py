@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import orjson
 
 from riverrun.clock import format_instant
+from riverrun.ports import Chunk
+from riverrun.runtime.log import Applied, Received, from_body
 from riverrun.runtime.recovery import Past, parcels_of, past_of
 from riverrun.state.store import Store
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
@@ -39,12 +42,23 @@ class StepInspection:
 
 
 @dataclass(frozen=True, slots=True)
+class Unapplied:
+    """What the journal holds of one source that no step has seen yet: records, their bytes, and line ends."""
+
+    records: int
+    bytes: int
+    line_ends: int
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """A state folder.
 
     Parameters
     ----------
     recovery : what opening it found, for people.
+    received : by source, what was received and acknowledged, is safe in the journal, and was not applied yet
+        when the run ended: the next one begins with it.
     waiting : by output, how many pieces of results wait for their sinks.
     dead_letters : by source and reason, how many are kept.
     """
@@ -56,6 +70,7 @@ class Inspection:
     sources: tuple[SourceInspection, ...]
     steps: tuple[StepInspection, ...]
     outputs: tuple[str, ...]
+    received: Mapping[str, Unapplied]
     waiting: Mapping[str, int]
     dead_letters: Mapping[str, int]
 
@@ -75,6 +90,9 @@ class Inspection:
             place = f"watermark {source.watermark}" if source.watermark else "no watermark yet"
             ended = "ended" if source.ended else f"{source.open_partitions} open partitions"
             lines.append(f"    {place}, {ended}")
+            if (left := self.received.get(source.name)) is not None:
+                size = f"{left.bytes:,} bytes, {left.line_ends:,} line ends"
+                lines.append(f"    received and safe, not applied yet: {size}")
         lines += ["", "steps:"]
         for step in self.steps:
             lines.append(f"  {step.name}")
@@ -97,7 +115,7 @@ def inspect_state(path: str, world: World) -> Inspection:
         past = past_of(store)
         letters = {f"{source}: {reason}": n for (source, reason), n in store.dead_letters.counts().items()}
         if past is None:
-            return Inspection(None, None, 0, store.recovery.text, (), (), (), {}, letters)
+            return Inspection(None, None, 0, store.recovery.text, (), (), (), {}, {}, letters)
         return Inspection(
             pipeline=past.run.name,
             checkpoint=format_instant(past.run.taken_us),
@@ -106,9 +124,33 @@ def inspect_state(path: str, world: World) -> Inspection:
             sources=tuple(_source(name, past) for name in past.sources),
             steps=tuple(_step(name, past, store) for name in past.steps),
             outputs=tuple(past.marks),
+            received=_unapplied(past, store),
             waiting={output: len(parcels) for output, parcels in parcels_of(store).items()},
             dead_letters=letters,
         )
+
+
+def _unapplied(past: Past, store: Store) -> dict[str, Unapplied]:
+    """What was received, by source, less what the engine had taken in."""
+    upto = {name: memory.upto for name, memory in past.sources.items()}
+    received: list[tuple[int, Received]] = []
+    for frame in store.frames(0):
+        record = from_body(frame.body, where=store.path)
+        if isinstance(record, Received):
+            received.append((frame.sequence, record))
+        elif isinstance(record, Applied) and record.upto is not None:
+            upto[record.source] = max(record.upto, upto.get(record.source, 0))
+    left: dict[str, list[bytes]] = {}
+    records: Counter[str] = Counter()
+    for sequence, record in received:
+        if sequence > upto.get(record.source, 0):
+            records[record.source] += 1
+            data = [bytes(chunk.data) for chunk in record.chunks if isinstance(chunk, Chunk)]
+            left.setdefault(record.source, []).extend(data)
+    return {
+        name: Unapplied(records[name], sum(map(len, data)), sum(part.count(b"\n") for part in data))
+        for name, data in left.items()
+    }
 
 
 def _source(name: str, past: Past) -> SourceInspection:
