@@ -45,9 +45,10 @@ demo: $(VENV)/.ready-demo ## real prices over a real socket, live in the browser
 test: $(VENV)/.ready-all ## run the tests (ARGS="-k csv"); the last line counts passed and skipped
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
+SOAKED := tests/crash tests/soak tests/simulation tests/robustness
 # One process, and its output as it comes: these loops take the disk for themselves.
-soak: $(VENV)/.ready-all ## thousands of kills, power cuts, failed syncs and damaged files: about an hour
-	@RIVERRUN_SOAK=1 $(BIN)/python -m pytest -s -v tests/crash tests/soak $(ARGS)
+soak: $(VENV)/.ready-all ## what takes hours: kills, power cuts, 10,000 simulated runs, fuzzing, long runs (docs/durability.md)
+	@RIVERRUN_SOAK=1 $(BIN)/python -m pytest -s -v $(SOAKED) $(ARGS)
 
 check: check-lint check-format check-types check-imports check-docs ## lint, format, types, import contract, docs (-k: go on after a failure)
 

@@ -32,7 +32,7 @@ Pipeline = Callable[[], Results]
 
 #: Event time of the last row of each source, so that every window closes.
 SENTINEL_MS = 10_000_000
-SEEDS = 10_000 if "RIVERRUN_SOAK" in os.environ else 60
+SEEDS = int(os.environ.get("RIVERRUN_SEEDS") or (10_000 if "RIVERRUN_SOAK" in os.environ else 60))
 #: Seeds that one test takes, so that a failure names a few.
 CHUNK = 12
 

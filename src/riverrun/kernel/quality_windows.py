@@ -100,7 +100,10 @@ class QualityWindows:
         if not len(times):
             return state
         more = (
-            times.alias(EVENT_TIME).to_frame().group_by(EVENT_TIME).agg(pl.len().cast(pl.UInt64).alias(COUNT))
+            times.alias(EVENT_TIME)
+            .to_frame()
+            .group_by(EVENT_TIME, maintain_order=True)
+            .agg(pl.len().cast(pl.UInt64).alias(COUNT))
         )
         return replace(state, refused=_added(state.refused, more, [EVENT_TIME]))
 
@@ -112,7 +115,7 @@ class QualityWindows:
         behind = pl.when(pl.col(ROW_WATERMARK).is_not_null()).then(seen) if marked else seen
         by = [*self._keys, EVENT_TIME, BEHIND]
         rows = rows.with_columns(behind.cast(pl.Int64).fill_null(BEFORE_TIME).alias(BEHIND))
-        more = rows.group_by(by).agg(pl.len().cast(pl.UInt64).alias(COUNT))
+        more = rows.group_by(by, maintain_order=True).agg(pl.len().cast(pl.UInt64).alias(COUNT))
         return replace(state, repeated=_added(state.repeated, more, by))
 
     def _forget(self, state: QualityState) -> QualityState:
@@ -194,7 +197,7 @@ def _refused_within(refused: Sequence[pl.DataFrame], bounds: pl.DataFrame) -> pl
 def _added(frames: Sequence[pl.DataFrame], more: pl.DataFrame, by: Sequence[str]) -> tuple[pl.DataFrame, ...]:
     if len(frames) < MANY_FRAMES:
         return (*frames, more)
-    return (pl.concat([*frames, more]).group_by(by).agg(pl.col(COUNT).sum()),)
+    return (pl.concat([*frames, more]).group_by(by, maintain_order=True).agg(pl.col(COUNT).sum()),)
 
 
 def _since(frames: Sequence[pl.DataFrame], oldest_us: int) -> tuple[pl.DataFrame, ...]:
