@@ -168,23 +168,34 @@ class Program:
         self._reference_columns = {item: f"{PARTIAL_PREFIX}ref_{item.short}" for item in self.shifted}
         self._made: tuple[pl.Expr, pl.Expr, list[pl.Expr]] | None = None
         self._merges: dict[bool, _MergeExpressions] = {}
+        self._windowed: dict[tuple[frozenset[str], str], Needs | None] = {}
         self._recipes: dict[tuple[frozenset[Input], bool], _Recipe] = {}
 
     def where_read(self) -> Rows:
         """Where each input stands, once `computed` has been added to the rows."""
         return Rows(self._columns, self._reference_columns, frozenset())
 
-    def windowed(self, ready: pl.DataFrame, period: str) -> Needs | None:
-        """What tells all partials of windows that end with each of some rows, to which `computed` was added.
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        """Where the inputs stand, once `computed` has been added to the rows."""
+        return tuple(self._columns.values())
 
-        ``None``: some of them can only be merged.
+    def windowed(self, incomplete: frozenset[str], period: str) -> Needs | None:
+        """What tells all partials of windows that end with each of some rows; ``None``: some must be merged.
+
+        Parameters
+        ----------
+        incomplete : those of `input_columns` that hold nulls.
         """
-        complete = frozenset(item for item, name in self._columns.items() if not ready[name].null_count())
-        rows = Rows(self._columns, self._reference_columns, complete, self.dtypes)
-        found = [partial.windowed(rows, period) for partial in self.wide]
-        if self.long or not all(found):
-            return None
-        return reduce(Needs.also, [needs for needs in found if needs is not None], Needs())
+        made = (incomplete, period)
+        if made not in self._windowed:
+            complete = frozenset(item for item, name in self._columns.items() if name not in incomplete)
+            rows = Rows(self._columns, self._reference_columns, complete, self.dtypes)
+            found = [partial.windowed(rows, period) for partial in self.wide]
+            told = [needs for needs in found if needs is not None]
+            possible = not self.long and len(told) == len(found)
+            self._windowed[made] = reduce(Needs.also, told, Needs()) if possible else None
+        return self._windowed[made]
 
     def _column_of(self, item: Input) -> str:
         """Where an input stands: a column that can be read as it is needs no copy."""
