@@ -23,6 +23,7 @@ from benchmarks import (
     latency,
     memory,
     recover,
+    rolling,
     scale,
     startup,
     state,
@@ -61,6 +62,7 @@ MEASUREMENTS: Mapping[str, tuple[str, Measurement]] = {
     "scale": ("ten times the rows", scale.measure),
     "engine_acks": ("64 producers, each waiting for its own acknowledgment of 1 kB", acks.measure),
     "engine_recover": ("a start after a crash, to the first new acknowledgment", recover.measure),
+    "rolling": ("mean and deviation of the time before each row, as a ratio to Polars", rolling.measure),
     "startup": ("start", startup.measure),
     "commit": ("durable: 1 MiB on the disk, beside the bare disk and one SQLite file", state.measure_commit),
     "recover": ("durable: start with 100 MiB of state and 64 MiB of journal", state.measure_recover),
@@ -99,7 +101,7 @@ def main(chosen: list[str]) -> None:
 
 
 def _shown(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3f}"
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3f}" if abs(value) >= 1e-3 else f"{value:.1e}"
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
 from riverrun.kernel.in_order import KEY, numbered
 
+#: The number that a key had.
+OLD = f"{KEY}_old"
 #: Keys without rows are forgotten once they are more than those with rows, and so many.
 FORGET_KEYS = 256
 
@@ -29,14 +31,19 @@ def with_numbers(
     return rows.join(table, on=names, how="left", nulls_equal=True, maintain_order="left"), table
 
 
-def renumbered(known: pl.DataFrame, used: pl.Series) -> pl.DataFrame | None:
-    """The keys whose numbers are used, numbered anew, with the `OLD` number; ``None``: not worth it."""
-    used = used.unique().sort()
-    if known.height <= 2 * used.len() + FORGET_KEYS:
+def renumbered(known: pl.DataFrame, used: Iterable[pl.DataFrame]) -> pl.DataFrame | None:
+    """The keys that frames have, numbered anew, with the `OLD` number; ``None``: not worth it."""
+    if known.height <= FORGET_KEYS:
         return None
-    kept = known.filter(pl.col(KEY).is_in(used.implode())).rename({KEY: OLD})
+    numbers = pl.concat([frame.select(pl.col(KEY).unique()) for frame in used])[KEY].unique()
+    if known.height <= 2 * numbers.len() + FORGET_KEYS:
+        return None
+    kept = known.filter(pl.col(KEY).is_in(numbers.implode())).rename({KEY: OLD})
     return kept.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias(KEY))
 
 
-#: The number that a key had.
-OLD = f"{KEY}_old"
+def with_new_numbers(frame: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+    """A frame with the new numbers of its keys, which are all among those kept."""
+    new = kept.select(OLD, KEY)
+    changed = frame.rename({KEY: OLD}).join(new, on=OLD, how="left", maintain_order="left")
+    return changed.select(frame.columns)

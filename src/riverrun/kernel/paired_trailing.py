@@ -13,7 +13,7 @@ import polars as pl
 
 from riverrun.kernel.each_row import PIECE_ROWS, EachRow, EachRowState, changes
 from riverrun.kernel.in_order import KEY
-from riverrun.kernel.key_numbers import with_numbers
+from riverrun.kernel.key_numbers import OLD, renumbered, with_new_numbers, with_numbers
 from riverrun.kernel.paired_scan import RANK, scanned
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.paired import PairedProgram
@@ -69,6 +69,7 @@ class PairedTrailing(EachRow[PairedState]):
         return sum(frame.height for frame in kept)
 
     def _put_out(self, state: PairedState, piece: pl.DataFrame) -> tuple[PairedState, pl.DataFrame]:
+        state = state if self.period_us is None else _without_old_keys(state)
         rows, keys = with_numbers(piece, self.frame.keys, state.keys)
         state, wide = self.merged(replace(state, keys=keys), rows.with_row_index(PLACE))
         wide = wide.with_columns(pl.col(EVENT_TIME).alias(WINDOW))
@@ -173,3 +174,17 @@ def _of_the_last_of_an_instant(rows: pl.DataFrame, columns: Sequence[str]) -> pl
     at = pl.int_range(pl.len(), dtype=pl.Int64)
     places = rows.select(pl.when(last).then(at).backward_fill().alias(AT))[AT]
     return rows.drop(columns).hstack(rows.select(columns)[places])
+
+
+def _without_old_keys(state: PairedState) -> PairedState:
+    """Without the numbers of keys of which nothing is remembered, once these are many."""
+    if state.keys is None or state.upto is None:
+        return state
+    parts = [state.upto, *state.entries, *([] if state.before is None else [state.before])]
+    kept = renumbered(state.keys, parts)
+    if kept is None:
+        return state
+    upto, *rest = (with_new_numbers(frame, kept) for frame in parts)
+    entries, before = rest[: len(state.entries)], rest[len(state.entries) :]
+    keys = kept.drop(OLD)
+    return replace(state, keys=keys, upto=upto, entries=tuple(entries), before=before[0] if before else None)

@@ -20,7 +20,7 @@ import polars as pl
 from riverrun.kernel.by_key import grown, less, more, none_by_key, sums_by_key
 from riverrun.kernel.each_row import PIECE_ROWS, EachRow, EachRowState
 from riverrun.kernel.in_order import KEY
-from riverrun.kernel.key_numbers import FORGET_KEYS, OLD, renumbered, with_numbers
+from riverrun.kernel.key_numbers import OLD, renumbered, with_new_numbers, with_numbers
 from riverrun.kernel.paired_trailing import AT, PLACE, PairedState, PairedTrailing
 from riverrun.kernel.window_axes import Layout, addends, laid_out
 from riverrun.kernel.window_frame import WindowFrame
@@ -317,15 +317,11 @@ def _replaced(wide: pl.DataFrame, doubtful: pl.Series, again: pl.DataFrame) -> p
 
 def _without_old_keys(state: RollingState) -> RollingState:
     """Without the numbers of keys that have no rows any more, once these are many."""
-    if state.keys is None or state.merged_rows > 0 or state.keys.height <= FORGET_KEYS or not state.held:
+    if state.keys is None or state.merged_rows > 0 or not state.held:
         return state
-    kept = renumbered(state.keys, pl.concat([frame[KEY] for frame in state.held]))
+    kept = renumbered(state.keys, state.held)
     if kept is None:
         return state
-    new = kept.select(OLD, KEY)
-    held = tuple(
-        frame.rename({KEY: OLD}).join(new, on=OLD, how="left", maintain_order="left").select(frame.columns)
-        for frame in state.held
-    )
+    held = tuple(with_new_numbers(frame, kept) for frame in state.held)
     sums = None if state.sums is None else state.sums[kept[OLD]]
     return replace(state, keys=kept.drop(OLD), held=held, sums=sums, merged=None)

@@ -55,6 +55,11 @@ def central_sum(total: pl.Expr, weighted: pl.Expr, mean: pl.Expr) -> pl.Expr:
     return pl.when(noise).then(0.0).when(beyond).then(total).otherwise(rest)
 
 
+def spread_of(x: pl.Expr, n: pl.Expr) -> pl.Expr:
+    """Σ(x − x̄)² of a group: of a single value 0, but NaN if it is not finite, for which Polars has 0."""
+    return pl.when(n > 1).then(x.var(ddof=0) * n).otherwise(0.0 * x.mean())
+
+
 def ratio(total: pl.Expr, n: pl.Expr) -> pl.Expr:
     return pl.when(n > 0).then(total / n).otherwise(0.0)
 
@@ -74,7 +79,7 @@ class Moments(WideOfOne):
             "n": n.cast(pl.Float64),
             "ref": pl.col(rows.reference[self.x]).first(),
             "mean": x.mean(),
-            "m2": x.var(ddof=0) * n,
+            "m2": spread_of(x, n),
         }
 
     def weigh(self) -> dict[str, pl.Expr]:
@@ -150,9 +155,9 @@ class CoMoments(WidePartial):
             "yref": pl.col(rows.reference[self.y]).first(),
             "xmean": x.mean(),
             "ymean": y.mean(),
-            "xm2": x.var(ddof=0) * n,
-            "ym2": y.var(ddof=0) * n,
-            "c": pl.cov(x, y, ddof=0) * n,
+            "xm2": spread_of(x, n),
+            "ym2": spread_of(y, n),
+            "c": pl.when(n > 1).then(pl.cov(x, y, ddof=0) * n).otherwise(0.0 * x.mean() + 0.0 * y.mean()),
         }
 
     def weigh(self) -> dict[str, pl.Expr]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
-from riverrun.stats.moments import central_sum, centre, ratio
+from riverrun.stats.moments import central_sum, centre, ratio, spread_of
 from riverrun.stats.pairs import Between, added, alone
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side, Spread, WideOfOne
 
@@ -37,7 +37,7 @@ class HigherMoments(WideOfOne):
             "n": n.cast(pl.Float64),
             "ref": pl.col(rows.reference[self.x]).first(),
             "mean": x.mean(),
-            "m2": variance * n,
+            "m2": spread_of(x, n),
             # Polars gives ratios, which are undefined for a constant.
             "m3": pl.when(variance == 0).then(0.0).otherwise(x.skew() * variance * variance.sqrt() * n),
             "m4": pl.when(variance == 0)
