@@ -108,7 +108,7 @@ def test_check_says_what_it_could_not_check(call: Call, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("price > 100", "prize > 100"), "pipeline.toml: filter: there is no column 'prize'\n  try: did"),
+        (("price > 100", "prize > 100"), "[[steps]] 1: filter: there is no column 'prize'\n  try: did"),
         (("price > 100", "price >"), "pipeline.toml [[steps]] 1: not a formula: "),
         (("price > 100", "open('x')"), "there is no function 'open'"),
         (("price > 100", "price.exp()"), "cannot take 'price.exp()'"),
@@ -117,7 +117,7 @@ def test_check_says_what_it_could_not_check(call: Call, folder: Path) -> None:
         (("mean(price)", "price"), "not an aggregate: 'price'"),
         (("tumbling =", "tumbler ="), "[window]: there is no key 'tumbler'\n  try: did you mean 'tumbling'?"),
         (('tumbling = "10s"', 'hopping = "10s"'), "hopping takes a length and a distance, got '10s'"),
-        (("[window]\n", '[window]\nsession = "1m"\n'), "one of tumbling, hopping, session; here are 2"),
+        (("[window]\n", '[window]\nsession = "1m"\n'), "counting, rolling, running; here are 2"),
         (("with_columns", "with_column"), "there is no step 'with_column'\n  try: did you mean"),
         (('time = "ts"', 'tiem = "ts"'), "[source]: there is no key 'tiem'\n  try: did you mean 'time'?"),
         (('"timestamp[ms]"', '"timestamp[m]"'), "a timestamp is in one of s, ms, us, ns, got 'm'"),

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         pumps = pumps_from_journal(args.from_journal, reads, world)
     run_shown(
         pipeline,
-        state=state,
+        state=state if state is not None or pumps is not None else pipeline.state,
         pumps=pumps,
         dashboard=dashboard,
         until=args.for_,

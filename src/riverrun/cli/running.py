@@ -33,7 +33,7 @@ def run_shown(
     dead_letters: str | None,
     world: RealWorld,
     latest: Latest | None,
-    state: State | None = None,
+    state: str | State | None = None,
     pumps: Sequence[Pump] | None = None,
     allow_unauthenticated: bool = False,
 ) -> Summary:

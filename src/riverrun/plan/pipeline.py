@@ -25,6 +25,7 @@ class Pipeline:
     Parameters
     ----------
     outputs : what `Stream.write` returned; a bare stream is shown on the dashboard only.
+    state : as that of `riverrun.run`, when it is run without another one.
 
     >>> import riverrun as rr
     >>> rows = rr.read({"x": [1.0, 2.0]})
@@ -35,8 +36,12 @@ class Pipeline:
 
     name: str
     outputs: tuple[Output, ...]
+    state: str | State | None
 
-    def __init__(self, name: str, outputs: Sequence[Output | Stream]) -> None:
+    def __init__(
+        self, name: str, outputs: Sequence[Output | Stream], *, state: str | State | None = None
+    ) -> None:
+        object.__setattr__(self, "state", state)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "outputs", tuple(_output(item) for item in outputs))
         if not self.outputs:
@@ -44,7 +49,9 @@ class Pipeline:
 
     def run(self, **options: Any) -> Summary:
         """As `riverrun.run`, with these outputs and this name."""
-        return cast("Summary", function("run")(self.outputs, name=self.name, **options))
+        return cast(
+            "Summary", function("run")(self.outputs, name=self.name, **{"state": self.state, **options})
+        )
 
     def explain(self) -> str:
         """Print the plans of all outputs; return the text, too."""
@@ -98,8 +105,7 @@ def run(
     >>> summary.rows, summary.stopped_by
     (2, 'end of input')
     """
-    return Pipeline(name, outputs).run(
-        state=state,
+    return Pipeline(name, outputs, state=state).run(
         dashboard=dashboard,
         until=until,
         clock=clock,

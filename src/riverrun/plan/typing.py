@@ -10,6 +10,7 @@ from riverrun.batch import HIDDEN_PREFIX
 from riverrun.errors import PlanError, did_you_mean
 from riverrun.plan.frames import call_on_frame
 from riverrun.plan.nodes import (
+    Explode,
     Expressed,
     Filter,
     Late,
@@ -80,6 +81,8 @@ def _expressed(node: Expressed, before: Typed) -> Typed:
     try:
         if isinstance(node, Filter):
             _check_predicates(node, before)
+        if isinstance(node, Explode):
+            _check_lists(node, before)
         after = node.on(before.empty().lazy()).collect_schema()
     except pl.exceptions.ColumnNotFoundError as error:
         raise _unknown_column(node, before, error, where) from None
@@ -103,6 +106,20 @@ def _check_predicates(node: Filter, before: Typed) -> None:
                 f"a filter needs true or false, and {shown(predicate)} is {dtype}",
                 where="filter",
                 hint='pl.col("x") > 0',
+            )
+
+
+def _check_lists(node: Explode, before: Typed) -> None:
+    """Polars lets what is no list through, whatever was meant."""
+    for name in node.columns:
+        dtype = before.columns.get(name)
+        if dtype is not None and not isinstance(dtype, (pl.List, pl.Array)):
+            raise PlanError(
+                f"{name!r} is {dtype}, and only lists have items",
+                where="explode",
+                hint=f'.with_columns(pl.col("{name}").str.split(",")) first'
+                if dtype == pl.String
+                else before.text(),
             )
 
 
