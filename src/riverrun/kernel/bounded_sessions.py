@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from riverrun.kernel.in_order import KEY, NONE_WAITING, Waiting, in_time, numbered
+from riverrun.kernel.keyed import folded
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
@@ -51,11 +52,12 @@ class BoundedState:
 class BoundedSessions:
     """The operator for session windows with a maximum."""
 
-    def __init__(self, window: Session, frame: WindowFrame, program: Program) -> None:
+    def __init__(self, window: Session, frame: WindowFrame, program: Program, *, max_keys: int) -> None:
         assert window.maximum_us is not None
         self.gap_us, self.maximum_us = window.gap_us, window.maximum_us
         self.frame = frame
         self.program = program
+        self.max_keys = max_keys
         self._by_key = list(frame.keys) or [KEY]
         self._by = [WINDOW, *self._by_key]
         self._start, self._end = pl.col(WINDOW), pl.col(ENDS)
@@ -112,7 +114,7 @@ class BoundedSessions:
         return time - (time - pl.col(ORIGIN)) % self.maximum_us
 
     def _taken(self, state: BoundedState, rows: pl.DataFrame) -> BoundedState:
-        rows = self._in_sessions(state, rows)
+        rows = self._in_sessions(state, folded(state.spans, rows, self.frame.keys, self.max_keys))
         partials, references = self.program.of_rows(rows, self._by, state.references)
         spans = rows.select(*self._by, ORIGIN, pl.col(EVENT_TIME).alias(LAST))
         if state.spans is not None and state.partials is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from riverrun.kernel.in_order import KEY, NONE_WAITING, Waiting, in_time, numbered
+from riverrun.kernel.keyed import folded
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
@@ -49,10 +50,11 @@ class CountingState:
 class CountingWindows:
     """The operator for counting windows."""
 
-    def __init__(self, window: Counting, frame: WindowFrame, program: Program) -> None:
+    def __init__(self, window: Counting, frame: WindowFrame, program: Program, *, max_keys: int) -> None:
         self.window = window
         self.frame = frame
         self.program = program
+        self.max_keys = max_keys
         self._by_key = list(frame.keys) or [KEY]
         self._by = [WINDOW, *self._by_key]
         self._start, self._end = pl.col(FIRST), pl.col(LAST) + 1
@@ -93,6 +95,7 @@ class CountingWindows:
     # -- rows in ------------------------------------------------------------------------------------
 
     def _taken(self, state: CountingState, rows: pl.DataFrame) -> CountingState:
+        rows = folded(state.counts, rows, self.frame.keys, self.max_keys)
         rows, counts = self._counted(rows, state.counts)
         pane_rows = math.gcd(self.window.size, self.window.every)
         rows = rows.with_columns((pl.col(COUNT) // pane_rows * pane_rows).alias(PANE))

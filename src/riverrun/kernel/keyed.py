@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from riverrun.kernel.runs import other_key
+
 #: Stands in for the key where there is none: all rows have the same.
 ALL = "__p_all"
 
@@ -46,3 +48,21 @@ def beyond_limit(
         maintain_order="left",
     )
     return found["__p_excess"].fill_null(value=False)
+
+
+def folded(held: pl.DataFrame | None, rows: pl.DataFrame, keys: Sequence[str], max_keys: int) -> pl.DataFrame:
+    """The rows, those of keys beyond the limit with one key in common, so that totals stay exact.
+
+    `held` has the keys that are known, in any number of rows.
+    """
+    known = 0 if held is None else held.height
+    if not keys or known + rows.height <= max_keys:
+        return rows
+    distinct = None if held is None else held.select(keys).unique(maintain_order=True)
+    excess = beyond_limit(distinct, rows, keys, max_keys)
+    if excess is None:
+        return rows
+    others = [
+        pl.when(excess).then(other_key(rows.schema[key])).otherwise(pl.col(key)).alias(key) for key in keys
+    ]
+    return rows.with_columns(others)

@@ -109,15 +109,16 @@ def _closing_windows(
             max_keys=opening.max_keys,
         )
     if isinstance(window, Counting):
-        return CountingWindows(window, frame, program)
+        return CountingWindows(window, frame, program, max_keys=opening.max_keys)
     if window.maximum_us is not None:
-        return BoundedSessions(window, frame, program)
+        return BoundedSessions(window, frame, program, max_keys=opening.max_keys)
     return SessionWindows(
         window,
         frame,
         program,
         lateness_us=node.lateness_us,
         early_results=early,
+        max_keys=opening.max_keys,
     )
 
 

@@ -82,7 +82,7 @@ class Runs:
         level = max(run.level for run in self.items)
         if not too_many.any():
             return Runs((Run(merged, level),)), 0
-        other = {name: _other(merged.wide.schema[name]) for name in keys}
+        other = {name: other_key(merged.wide.schema[name]) for name in keys}
         is_other = pl.all_horizontal(pl.col(name).eq_missing(value) for name, value in other.items())
         folded = merged.wide.filter(too_many).filter(~is_other)
         if not folded.height:
@@ -99,7 +99,8 @@ class Runs:
         return Runs((Run(bounded, level),)), folded.height
 
 
-def _other(dtype: pl.DataType) -> pl.Expr:
+def other_key(dtype: pl.DataType) -> pl.Expr:
+    """What keys beyond the limit are folded into."""
     return pl.lit(OTHER) if dtype == pl.String else pl.lit(None, dtype=dtype)
 
 

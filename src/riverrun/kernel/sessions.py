@@ -18,6 +18,7 @@ import polars as pl
 
 from riverrun.batch import ROW_ORDER, ROW_WATERMARK
 from riverrun.kernel.in_order import KEY
+from riverrun.kernel.keyed import folded
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.overdue import ROUND_ROWS, Overdue, OverdueRow, Span
 from riverrun.kernel.window_frame import WindowFrame
@@ -85,12 +86,14 @@ class SessionWindows:
         *,
         lateness_us: int = 0,
         early_results: bool = False,
+        max_keys: int,
     ) -> None:
         self.gap_us = window.gap_us
         self.frame = frame
         self.program = program
         self.lateness_us = lateness_us
         self.early_results = early_results
+        self.max_keys = max_keys
         self._kept = [*frame.columns, *frame.keys, EVENT_TIME, *program.roots, ROW_ORDER, BEHIND, SEEN]
         self._by = [WINDOW, *frame.keys]
         self._start, self._end = pl.col(WINDOW), pl.col(LAST) + self.gap_us
@@ -151,6 +154,7 @@ class SessionWindows:
     def _add(self, state: SessionState, rows: pl.DataFrame) -> SessionState:
         if not rows.height:
             return state
+        rows = folded(state.spans, rows, self.frame.keys, self.max_keys)
         rows = rows.with_columns(pl.col(EVENT_TIME).alias(WINDOW), pl.col(EVENT_TIME).alias(LAST))
         # Rows first become sessions among themselves; each carries the start of its own.
         placed = self._targets(rows.with_row_index("__p_at")).sort("__p_at")
@@ -396,7 +400,9 @@ class SessionWindows:
         frames: list[pl.DataFrame] = []
         late = None
         if due is not None:
-            state, frames, late = self._overdue(state, due)
+            known = folded(state.spans, due, self.frame.keys, self.max_keys)
+            state, frames, late = self._overdue(state, known)
+            late = due.filter(pl.col(ROW).is_in(late[ROW].implode()))
         state = replace(state, watermark_us=watermark_us)
         if state.spans is not None:
             closing = ~pl.col(CLOSED) & (pl.col(LAST) + self.gap_us <= watermark_us)
