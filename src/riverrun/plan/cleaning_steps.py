@@ -124,11 +124,11 @@ def clip_outliers(
 ) -> Scale:
     choice(method, get_args(Outliers), where="clip_outliers(method=)")
     reach = k if k is not None else 1.5 if method == "iqr" else 3.0
-    if not (math.isfinite(reach) and reach > 0):
+    if not (isinstance(reach, (int, float)) and math.isfinite(reach) and reach > 0):
         raise PlanError(f"k must be a number above 0, got {k!r}", where="clip_outliers(k=)", hint="k=3")
-    if not 2 <= min_rows <= last:
+    if not (isinstance(min_rows, int) and isinstance(last, int) and 2 <= min_rows <= last):
         raise PlanError(
-            f"min_rows must be from 2 to last={last}, got {min_rows!r}", where="clip_outliers(min_rows=)"
+            f"min_rows must be from 2 to last={last!r}, got {min_rows!r}", where="clip_outliers(min_rows=)"
         )
     made: Scaling | Fence = Clipped(reach, min_rows)
     if method != "sigma":
@@ -146,8 +146,8 @@ def latest(node: Node, by: Names) -> Latest:
 def stateful(node: Node, fn: UserFunction, init: Any, by: Names, schema: Mapping[str, Any] | None) -> UserStep:
     if not callable(fn):
         raise PlanError(f"needs a function, got {fn!r}", where="stateful", hint=".stateful(fn, init, by=...)")
-    declared = None if schema is None else pl.Schema(schema)
-    made = UserStep((node,), fn, copy.deepcopy(init), names(by, where="stateful(by=)"), declared)
+    columns = None if schema is None else declared(schema, where="stateful(schema=)")
+    made = UserStep((node,), fn, copy.deepcopy(init), names(by, where="stateful(by=)"), columns)
     check_plain(init, made.name, "init")
     return made
 
@@ -176,6 +176,21 @@ def names(given: Any, *, where: str) -> tuple[str, ...]:
                 hint="make a column of an expression first: .with_columns(name=...)",
             )
     return tuple(dict.fromkeys(found))
+
+
+def pairs(given: Any, example: str, *, where: str) -> dict[str, Any]:
+    """Column names with something for each. Raises `PlanError` for anything else."""
+    if not isinstance(given, Mapping):
+        raise PlanError(f"needs a dict by column name, got {given!r}", where=where, hint=example)
+    return dict(given)
+
+
+def declared(schema: Any, *, where: str) -> pl.Schema:
+    """The columns that a function of the user returns. Raises `PlanError` for what is no type of Polars."""
+    try:
+        return pl.Schema(pairs(schema, '{"price": pl.Float64}', where=where))
+    except TypeError as error:
+        raise PlanError(str(error), where=where, hint='{"price": pl.Float64}') from None
 
 
 def choice(given: object, allowed: Sequence[str], *, where: str) -> None:

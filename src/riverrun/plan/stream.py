@@ -93,11 +93,11 @@ class Stream(Joining):
 
     def drop(self, *columns: str) -> Stream:
         """Leave these columns out."""
-        return Stream(Drop((self.node,), columns))
+        return Stream(Drop((self.node,), cleaning_steps.names(columns, where="drop")))
 
     def rename(self, mapping: Mapping[str, str]) -> Stream:
         """Rename columns, old name to new; the event-time column may be among them."""
-        return Stream(Rename((self.node,), dict(mapping)))
+        return Stream(Rename((self.node,), cleaning_steps.pairs(mapping, '{"old": "new"}', where="rename")))
 
     def cast(self, dtypes: Mapping[str, Any], *, strict: bool = False) -> Stream:
         """Convert columns to other types.
@@ -107,19 +107,20 @@ class Stream(Joining):
         dtypes : column name to Polars type.
         strict : whether a value that cannot be converted stops the run; otherwise it becomes null.
         """
-        return Stream(Cast((self.node,), dict(dtypes), strict))
+        made = cleaning_steps.pairs(dtypes, '{"size": pl.Float64}', where="cast")
+        return Stream(Cast((self.node,), made, strict))
 
     def drop_nulls(self, columns: str | list[str] | tuple[str, ...] | None = None) -> Stream:
         """Leave out rows with a null in any of these columns (in any column, if none is named)."""
-        return Stream(DropNulls((self.node,), _names(columns)))
+        return Stream(DropNulls((self.node,), _names(columns, "drop_nulls")))
 
     def fill_null(self, value: Any, columns: str | list[str] | tuple[str, ...] | None = None) -> Stream:
         """Put a value or expression in place of nulls, in these columns (in all, if none is named)."""
-        return Stream(FillNull((self.node,), value, _names(columns)))
+        return Stream(FillNull((self.node,), value, _names(columns, "fill_null")))
 
     def explode(self, *columns: str) -> Stream:
         """One row for each item of list columns."""
-        return Stream(Explode((self.node,), columns))
+        return Stream(Explode((self.node,), cleaning_steps.names(columns, where="explode")))
 
     def map_frames(
         self,
@@ -150,7 +151,7 @@ class Stream(Joining):
                 where="map_frames",
                 hint=did_you_mean(str(as_), ["polars", "pandas", "arrow", "numpy"]),
             )
-        declared = None if schema is None else pl.Schema(schema)
+        declared = None if schema is None else cleaning_steps.declared(schema, where="map_frames(schema=)")
         return Stream(MapFrames((self.node,), fn, as_, declared))
 
     def repair_types(
@@ -514,7 +515,5 @@ def _exprs(exprs: tuple[object, ...], named: Mapping[str, Any], where: str) -> l
     return [*(e for e in made if isinstance(e, pl.Expr)), *(e.alias(name) for name, e in literal.items())]
 
 
-def _names(columns: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
-    if columns is None:
-        return ()
-    return (columns,) if isinstance(columns, str) else tuple(columns)
+def _names(columns: str | list[str] | tuple[str, ...] | None, where: str) -> tuple[str, ...]:
+    return () if columns is None else cleaning_steps.names(columns, where=where)
