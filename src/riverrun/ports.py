@@ -179,8 +179,8 @@ class HoldingReader(Reader, Protocol):
 class AcknowledgingReader(Reader, Protocol):
     """A reader whose senders are told what is safe."""
 
-    def acknowledge(self, partition: str, position: int) -> None:
-        """Everything of a partition before `position` is on the disk. May come from a thread of its own."""
+    def acknowledge(self, ends: Mapping[str, int]) -> None:
+        """Everything before these positions of partitions is on the disk. May come from a thread of its own."""
         ...
 
     @property

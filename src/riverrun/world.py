@@ -315,7 +315,14 @@ class World(Protocol):
     def stdin(self) -> StandardInput: ...
 
     def wait(self, ready: Sequence[Waitable], until_us: int | None) -> None:
-        """Return when one of `ready` can be read, at `until_us` (monotonic), or when somebody calls `wake`."""
+        """Return when one of `ready` can be read, at `until_us` (monotonic), or when somebody calls `wake`.
+
+        The same tuple, handed in again, must stand for the same descriptors.
+        """
+        ...
+
+    def readable(self, among: Sequence[Waitable]) -> list[int]:
+        """The places of those that can be read at this moment, or are broken; does not wait."""
         ...
 
     def wake(self) -> None:

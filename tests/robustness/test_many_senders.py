@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import polars as pl
 import pytest
@@ -27,6 +28,7 @@ from riverrun.sinks.memory import MemorySink
 SOAK = os.environ.get("RIVERRUN_SOAK") == "1"
 MIB = 1024 * 1024
 SCHEMA = {"sender": pl.Int64, "n": pl.Int64}
+PADDED = {**SCHEMA, "pad": pl.String}
 
 
 def free_port() -> int:
@@ -89,13 +91,107 @@ def running(stream: Stream, **options: object) -> Iterator[Running]:
         run._thread.join(60)
 
 
-def listening(port: int, limits: rr.Limits, **options: object) -> Stream:
+def listening(
+    port: int, limits: rr.Limits, schema: Mapping[str, type[pl.DataType]] = SCHEMA, **options: object
+) -> Stream:
     form = rr.Csv(header=False)
-    return rr.read(f"tcp+listen://127.0.0.1:{port}", format=form, schema=SCHEMA, limits=limits, **options)
+    return rr.read(f"tcp+listen://127.0.0.1:{port}", format=form, schema=schema, limits=limits, **options)
 
 
 def dial(port: int, host: int = 1) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(f"127.0.0.{host}", 0))
+
+
+class Flood:
+    """Senders that send lines as fast as they can, all from one thread."""
+
+    #: Lines that a sender is at; when asked to end, it finishes them.
+    LINES = 100
+
+    def __init__(self, port: int, count: int) -> None:
+        self.sent = [0] * count
+        pad = b"x" * 90
+        self._blocks = [
+            b"".join(b"%d,%d,%s\n" % (at, n, pad) for n in range(self.LINES)) for at in range(count)
+        ]
+        self._left = [memoryview(block) for block in self._blocks]
+        self._sockets = [dial(port, 1 + at // 30) for at in range(count)]
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Let each finish the lines that it is at, then hang up."""
+        self._over.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def _send(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            for at, peer in enumerate(self._sockets):
+                peer.setblocking(False)
+                selector.register(peer, selectors.EVENT_WRITE, at)
+            while selector.get_map():
+                for key, _ in selector.select(1):
+                    if not self._turn(key.data):
+                        selector.unregister(key.fileobj)
+                        self._sockets[key.data].close()
+
+    def _turn(self, at: int) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            self._left[at] = self._left[at][self._sockets[at].send(self._left[at]) :]
+        if not self._left[at]:
+            self.sent[at] += self.LINES
+            if self._over.is_set():
+                return False
+            self._left[at] = memoryview(self._blocks[at])
+        return True
+
+
+class Brake:
+    """A step that lets no more than some rows a second pass, as a slow sink would, until it is released."""
+
+    def __init__(self, rows_per_s: int) -> None:
+        self._rows_per_s = rows_per_s
+        self.released = threading.Event()
+
+    def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
+        self.released.wait(frame.height / self._rows_per_s)
+        return frame
+
+
+@pytest.mark.parametrize(
+    "seconds", [10, pytest.param(60, marks=pytest.mark.skipif(not SOAK, reason="needs RIVERRUN_SOAK=1"))]
+)
+def test_a_hundred_senders_that_no_one_keeps_up_with(seconds: int) -> None:
+    """Nothing is lost, memory stays within the budget, and everybody gets a fair share."""
+    port, senders, budget = free_port(), 100, 64 * MIB
+    limits = rr.Limits(budget_bytes=budget, connections=senders, connections_per_peer=senders)
+    # Without the step, a run takes more than ten times as many of such rows a second.
+    brake = Brake(50_000)
+    slow = listening(port, limits, PADDED).map_frames(brake)
+    stream = slow.group_by("sender").window(rr.tumbling("1d")).agg(n=rr.count())
+    with running(stream) as run:
+        flood = Flood(port, senders)
+        # What fits into the buffers of the sockets is sent in no time, and says nothing of shares.
+        begun = run.until(lambda health: health.sources[0].applied > 100_000)
+        before = list(flood.sent)
+        over_us = begun.now_us + seconds * 1_000_000
+        run.until(lambda health: health.now_us >= over_us, within_s=90)
+        took = [now - then for now, then in zip(flood.sent, before, strict=True)]
+        flood.end()
+        brake.released.set()
+        run.until(lambda health: health.sources[0].applied == sum(flood.sent), within_s=60)
+        summary = run.end()
+    (source,) = summary.sources
+    grown = max(health.memory_bytes for health in run.looks) - run.looks[0].memory_bytes
+    share = min(took) / (sum(took) / senders)
+    print(f"L1: RSS +{grown / MIB:.0f} of {1.25 * budget / MIB:.0f} MiB, least share {share:.2f}")
+    assert grown <= 1.25 * budget
+    assert (source.received, source.applied, source.shed) == (sum(flood.sent), sum(flood.sent), 0)
+    counted = run.sink.rows().group_by("sender").agg(pl.col("n").sum()).sort("sender")["n"]
+    assert counted.to_list() == flood.sent
+    assert share >= 0.2
 
 
 def test_40_a_thousand_lines_that_do_not_end() -> None:

@@ -52,6 +52,38 @@ def test_a_closed_socket_is_left_out(world):
     world.wait((ours,), world.clock.monotonic_us() + 1_000)
 
 
+def test_which_of_many_can_be_read(world):
+    pairs = [socket.socketpair() for _ in range(4)]
+    near = tuple(pair[0] for pair in pairs)
+    try:
+        assert world.readable(near) == []
+        pairs[2][1].send(b"x")
+        pairs[0][1].close()
+        for _ in range(2):
+            assert world.readable(near) == [0, 2]
+        # The bell of the thread wakes a wait, and is nothing to read.
+        world.wake()
+        near[2].recv(1)
+        assert world.readable(near) == [0]
+        assert elapsed_us(world, lambda: world.wait(near[1:2], None)) < SECOND_US
+    finally:
+        for pair in pairs:
+            for end in pair:
+                end.close()
+
+
+def test_a_tuple_that_is_handed_in_again_is_watched_for_what_comes_later(world):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        near = (ours,)
+        now_us = world.clock.monotonic_us()
+        world.wait(near, now_us + 1_000)
+        assert world.readable(near) == []
+        theirs.send(b"x")
+        assert elapsed_us(world, lambda: world.wait(near, None)) < SECOND_US
+        assert world.readable(near) == [0]
+
+
 def test_waking_reaches_every_thread(world):
     started = threading.Barrier(4)
 

@@ -31,7 +31,7 @@ def listening(world: SimulatedWorld, bookmark=None, limits: Limits | None = None
 def safe(reader, chunks) -> None:
     """All of this is on the disk now."""
     for chunk in chunks:
-        reader.acknowledge(chunk.partition, chunk.position + len(chunk.data))
+        reader.acknowledge({chunk.partition: chunk.position + len(chunk.data)})
 
 
 def answers(peer: SimulatedConnection) -> bytes:

@@ -32,6 +32,7 @@ class Keeper:
         self._changed = threading.Condition()
         self._checkpoints: deque[Checkpoint] = deque()
         self._writing = False
+        self._told = 0
         self._ended = False
         self._give_up_us: int | None = None
         self._acks = [Promises(pump.reader) for pump in durable.job.pumps]
@@ -60,6 +61,12 @@ class Keeper:
         self._acks[source].promise(record, ends)
         if self.durable.store.synced >= record:
             self._acks[source].keep(self.durable.store.synced)
+
+    def wait_synced(self, record: int, timeout_s: float) -> None:
+        """Return when a record is on the disk and its senders were told, or after a while."""
+        with self._changed:
+            if self._told < record and not self.durable.store.full:
+                self._changed.wait(timeout_s)
 
     def checkpoint_if_due(self) -> None:
         """Take a checkpoint when it is time; called between two records by the thread that applies them."""
@@ -109,6 +116,7 @@ class Keeper:
         for acks in self._acks:
             acks.keep(record)
         with self._changed:
+            self._told = record
             self._changed.notify_all()
 
     def _failed(self, error: Exception) -> None:
@@ -205,8 +213,8 @@ class Promises:
         with self._lock:
             while self._promised and self._promised[0][0] <= synced:
                 safe.update(self._promised.popleft()[1])
-        for partition, position in safe.items():
-            self._tell(partition, position)
+        if safe:
+            self._tell(safe)
 
 
 def ends_of(chunks: Sequence[object]) -> dict[str, int]:

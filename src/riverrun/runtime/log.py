@@ -87,10 +87,7 @@ def to_parts(record: Record) -> list[bytes | memoryview]:
     match record:
         case Received():
             datas = [_data_of(chunk) for chunk in record.chunks]
-            noted = [
-                [*_plain(note_of(chunk, len(data))), isinstance(chunk, FrameChunk)]
-                for chunk, data in zip(record.chunks, datas, strict=True)
-            ]
+            noted = [_noted(chunk, len(data)) for chunk, data in zip(record.chunks, datas, strict=True)]
             return [_head(_RECEIVED, {"s": record.source, "c": noted}), *datas]
         case Applied():
             notes = [_plain(note) for note in record.notes]
@@ -141,6 +138,13 @@ def note_of(chunk: Chunk | FrameChunk, length: int | None = None) -> ChunkNote:
 
 def _data_of(chunk: Chunk | FrameChunk) -> bytes:
     return chunk.data if isinstance(chunk, Chunk) else frame_to_bytes(chunk.frame)
+
+
+def _noted(chunk: Chunk | FrameChunk, size: int) -> list[object]:
+    """What `_chunks` makes a chunk of again. There may be one for each line, so no note is made in between."""
+    whole = isinstance(chunk, FrameChunk)
+    truncated = False if isinstance(chunk, FrameChunk) else chunk.truncated
+    return [chunk.partition, chunk.position, size, chunk.received_us, chunk.end, truncated, whole]
 
 
 def _plain(note: ChunkNote) -> list[object]:

@@ -39,6 +39,9 @@ from riverrun.state.snapshot import FrameNumbers
 from riverrun.state.store import Store
 from riverrun.world import World
 
+#: Those who send little are not asked again before what they sent is on the disk, or so long has passed.
+SETTLE_S = 0.005
+
 
 @dataclass(slots=True)
 class OpenState:
@@ -184,10 +187,13 @@ def _intaking(at: int, keeper: Keeper, left: Left) -> Intaking:
             keeper.promise(at, record, ends_of(chunks))
         return record
 
+    def settle(record: int) -> None:
+        keeper.wait_synced(record, SETTLE_S)
+
     bookmark = job.pumps[at].reader.bookmark()
     rest = Gathered(tuple(left.chunks), left.upto, bookmark)
     store = keeper.durable.store
-    return Intaking(at, job, write_down, rest, full=lambda: store.full or store.crowded)
+    return Intaking(at, job, write_down, rest, settle, lambda: store.full or store.crowded)
 
 
 def _check(pumps: Sequence[Pump]) -> None:

@@ -21,6 +21,10 @@ from riverrun.world import Files, Network, StandardInput, Waitable, Web
 PIPE_BYTES = 1024 * 1024
 
 
+#: So many watches are kept for each thread: a source waits for some descriptors, and looks at others.
+WATCHES = 2
+
+
 class RealWorld:
     """All that is outside, for real. May be used from several threads.
 
@@ -68,12 +72,14 @@ class RealWorld:
     def wait(self, ready: Sequence[Waitable], until_us: int | None) -> None:
         """Return when one of `ready` can be read, at `until_us` (monotonic), or when somebody calls `wake`."""
         bell = self._own_bell()
-        poller = select.poll()
-        poller.register(bell.fileno(), select.POLLIN)
-        for waitable in ready:
-            _register(poller, waitable)
-        poller.poll(self._timeout_ms(until_us))
+        self._watch(ready, bell).poller.poll(self._timeout_ms(until_us))
         bell.silence()
+
+    def readable(self, among: Sequence[Waitable]) -> list[int]:
+        """The places of those that can be read at this moment, or are broken: one question for all of them."""
+        watch = self._watch(among, self._own_bell())
+        found = watch.poller.poll(0)
+        return sorted(watch.places[descriptor] for descriptor, _ in found if descriptor in watch.places)
 
     def wake(self) -> None:
         """End every `wait` that is under way, from any thread."""
@@ -81,6 +87,17 @@ class RealWorld:
             bells = list(self._bells)
         for bell in bells:
             bell.ring()
+
+    def _watch(self, waitables: Sequence[Waitable], bell: _Bell) -> _Watch:
+        """What watches them. Whoever hands in the same tuple again means the same descriptors."""
+        watches: list[_Watch] = getattr(self._local, "watches", [])
+        for watch in watches:
+            if watch.waitables is waitables:
+                return watch
+        made = _Watch(waitables, bell)
+        if isinstance(waitables, tuple) and not any(isinstance(one, PendingConnection) for one in waitables):
+            self._local.watches = [made, *watches][:WATCHES]
+        return made
 
     def _own_bell(self) -> _Bell:
         bell: _Bell | None = getattr(self._local, "bell", None)
@@ -131,6 +148,19 @@ class PipedInput:
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+class _Watch:
+    """Descriptors made known to the system, which takes a while for many of them."""
+
+    def __init__(self, waitables: Sequence[Waitable], bell: _Bell) -> None:
+        self.waitables = waitables
+        self.places: dict[int, int] = {}
+        self.poller = select.poll()
+        self.poller.register(bell.fileno(), select.POLLIN)
+        for place, waitable in enumerate(waitables):
+            _register(self.poller, waitable)
+            self.places[waitable.fileno()] = place
 
 
 class _Bell:

@@ -24,11 +24,18 @@ STOP_CHECK_US = 200_000
 
 RECEIVE_BYTES = 1024 * 1024
 
+#: Of senders who wait for answers, less than this is only a beginning.
+LITTLE_BYTES = 128 * 1024
+
 #: Once asked to stop, a source that never falls silent is read for so long yet.
 DRAIN_US = 1_000_000
 
 #: While somebody behind is busy, so long passes before it is looked again whether more has come.
 GATHER_US = 1_000
+
+#: Where senders wait for answers, decoding rests so many times as long as it worked, so that small blocks do
+#: not take the time that answers need; but never longer than this, nor when a whole block has come.
+REST_TIMES, REST_US = 3, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Intaking:
     write_down : keeps chunks that cannot be read again, and tells the number of their record; ``None``:
         nothing is kept.
     left : chunks of an earlier run that are safe, and that nobody has applied yet.
+    settle : waits until a record is on the disk, or for a moment.
     full : whether the disk has no space, so that nothing more can be kept.
     """
 
@@ -64,6 +72,7 @@ class Intaking:
     job: Job
     write_down: Callable[[Sequence[AnyChunk]], int | None] | None = None
     left: Gathered = field(default_factory=lambda: Gathered(()))
+    settle: Callable[[int], None] = lambda _: None
     full: Callable[[], bool] = lambda: False
 
     @property
@@ -153,6 +162,7 @@ def _received(
     """
     pump, world = intaking.pump, intaking.world
     write_down = intaking.write_down or _forget
+    waits_for_answers = pump.read.source.acknowledges
     if pump.held:
         # Somebody has looked at the first bytes already.
         held = pump.let_go()
@@ -184,6 +194,9 @@ def _received(
         elif gathered and not chunks:
             pause(GATHER_US / 1e6)
             continue
+        if 0 < came < LITTLE_BYTES and upto is not None and waits_for_answers:
+            # Those who wait for answers send when they have them: what they send now comes together then.
+            intaking.settle(upto)
         silent = not chunks and not metered.paused
         if drained_us is not None and (silent or world.clock.monotonic_us() >= drained_us):
             break
@@ -221,6 +234,7 @@ class _Aside:
         self._changed = threading.Condition()
         self._slot: Gathered | None = None
         self._working = False
+        self._taken_us = self._rest_until_us = 0
         self._over = False
         self._failure: Exception | None = None
 
@@ -239,15 +253,25 @@ class _Aside:
             raise self._failure
 
     def _take(self) -> Gathered | None:
+        clock = self._intaking.world.clock
+        now_us = clock.monotonic_us()
         with self._changed:
+            if self._working:
+                self._rest_until_us = now_us + min(REST_TIMES * (now_us - self._taken_us), REST_US)
             self._working = False
             self._changed.notify_all()
             while self._slot is None and not self._over:
                 self._changed.wait()
             gathered, self._slot = self._slot, None
             self._working = gathered is not None
+            self._taken_us = clock.monotonic_us()
             self._changed.notify_all()
             return gathered
+
+    def _busy(self) -> bool:
+        if self._working or self._slot is not None or self._queue.backlog:
+            return True
+        return self._intaking.world.clock.monotonic_us() < self._rest_until_us
 
     def _receive(self) -> None:
         pump, world = self._intaking.pump, self._intaking.world
@@ -255,7 +279,7 @@ class _Aside:
             received = _received(
                 self._intaking,
                 Metered(pump, self._intaking.at, self._queue.budget),
-                lambda: self._working or self._slot is not None or bool(self._queue.backlog),
+                self._busy,
                 lambda _: wait_for(pump, world, at_most_us=GATHER_US),
                 self._stop,
             )

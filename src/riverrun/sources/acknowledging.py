@@ -111,16 +111,20 @@ class AcknowledgingReader(ListeningReader):
             due_us.append(self._forget_after_us)
         return Wait(wait.ready, min((at_us for at_us in due_us if at_us is not None), default=None))
 
-    def acknowledge(self, partition: str, position: int) -> None:
-        """Everything of a partition before `position` is safe: tell the producer, if it is there."""
+    def acknowledge(self, ends: Mapping[str, int]) -> None:
+        """Everything before these positions of partitions is safe: tell the producers that are there."""
         with self._lock:
-            talk = self._connected.get(partition)
-            ledger = talk.ledger if talk is not None else self._producers.find(name_of(partition))
-            if ledger is None or ledger.partition != partition:
-                return
-            durable = ledger.safe(position)
-            if talk is not None and durable > talk.told and not talk.tell(durable):
-                self._behind.add(talk)
+            for partition, position in ends.items():
+                self._acknowledge(partition, position)
+
+    def _acknowledge(self, partition: str, position: int) -> None:
+        talk = self._connected.get(partition)
+        ledger = talk.ledger if talk is not None else self._producers.find(name_of(partition))
+        if ledger is None or ledger.partition != partition:
+            return
+        durable = ledger.safe(position)
+        if talk is not None and durable > talk.told and not talk.tell(durable):
+            self._behind.add(talk)
 
     @property
     def lasting(self) -> Collection[str]:

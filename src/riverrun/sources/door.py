@@ -97,6 +97,8 @@ class Door:
             ) from None
         self.guests: list[Guest] = []
         self._hosts: Counter[str] = Counter()
+        self._connections: tuple[Connection, ...] | None = None
+        self._with_listener: tuple[Connection | Listener, ...] = ()
         self.number = 0
         self._trouble = ""
         self._accept_after_us = 0
@@ -150,15 +152,27 @@ class Door:
             return False, min((at for at in (*dues_us, latest_us) if at is not None), default=None)
         return True, latest_us
 
-    @property
-    def listener(self) -> Listener:
-        return self._listener
+    def ears(self, *, watched: bool) -> tuple[Connection | Listener, ...]:
+        """What to wait for: those who are in, and who knocks. The same tuple while nobody comes or goes."""
+        connections = self._connected()
+        return self._with_listener if watched else connections
+
+    def _connected(self) -> tuple[Connection, ...]:
+        if self._connections is None:
+            self._connections = tuple(guest.connection for guest in self.guests)
+            self._with_listener = (self._listener, *self._connections)
+        return self._connections
 
     def tick(self, now_us: int, *, paused: bool) -> None:
         """Let time pass; `paused`: since the last time nobody was asked for more."""
         if not paused:
             self._unpaused_us += now_us - self._asked_us
         self._asked_us = now_us
+
+    @property
+    def speaking(self) -> list[int]:
+        """The places of guests who have sent something, or are gone: to ask the silent ones costs more."""
+        return self._world.readable(self._connected())
 
     def let_in(self, now_us: int) -> list[Guest]:
         """Welcome who waits outside; returns those who had to leave for them."""
@@ -192,6 +206,7 @@ class Door:
         self._hosts[guest.host] -= 1
         if not self._hosts[guest.host]:
             del self._hosts[guest.host]
+        self._connections = None
         guest.gone = True
         guest.connection.close()
 
@@ -200,6 +215,7 @@ class Door:
             guest.connection.close()
         self.guests.clear()
         self._hosts.clear()
+        self._connections = None
         if not self._closed:
             self._closed = True
             self._listener.close()
@@ -230,6 +246,7 @@ class Door:
         self._hosts[host] += 1
         self.counters["connections"] += 1
         name = f"{connection.peer}#{self.number}"
+        self._connections = None
         self.guests.append(Guest(connection, name, host, now_us, now_us, OpenLine(self._line_bytes)))
 
     def _overdue(self, now_us: int) -> Guest | None:

@@ -32,7 +32,6 @@ class ListeningReader:
         self._door = Door(world, address, limits, url=url, per_peer=per_peer)
         self._line_bytes = limits.line_bytes
         self._next: Guest | None = None
-        self._busy = 1
         self._paused = False
         #: The instant of this poll, on the wall clock.
         self._now_us = 0
@@ -60,8 +59,7 @@ class ListeningReader:
 
     def wait(self) -> Wait:
         watched, until_us = self._door.watched()
-        guests = tuple(guest.connection for guest in self._door.guests)
-        return Wait((self._door.listener, *guests) if watched else guests, until_us)
+        return Wait(self._door.ears(watched=watched), until_us)
 
     @property
     def finished(self) -> bool:
@@ -115,24 +113,24 @@ class ListeningReader:
 
     def _collect(self, max_bytes: int, chunks: list[Chunk], now_us: int) -> None:
         """One turn around the table, or as much of it as `max_bytes` allow."""
-        guests = self._door.guests
-        # Silent connections take nothing, so the share is that of those who sent last time.
-        share = max(SHARE_BYTES_MIN, max_bytes // max(1, self._busy))
-        start = guests.index(self._next) if self._next in guests else 0
-        order = guests[start:] + guests[:start]
-        left, asked, busy = max_bytes, 0, 0
-        for guest in order:
+        if not self._door.guests:
+            return
+        speaking = self._door.speaking
+        share = max(SHARE_BYTES_MIN, max_bytes // max(1, len(speaking)))
+        left = max_bytes
+        for guest in self._in_turn(speaking):
             if left <= 0:
-                break
-            asked += 1
-            if guest.gone:
-                continue
-            came = self._ask(guest, min(share, left), chunks, now_us)
-            left -= came
-            busy += came > 0
-        # Those who were not asked may all have something.
-        self._busy = max(1, busy + len(order) - asked)
-        self._next = order[asked] if asked < len(order) else None
+                self._next = guest
+                return
+            if not guest.gone:
+                left -= self._ask(guest, min(share, left), chunks, now_us)
+        self._next = None
+
+    def _in_turn(self, speaking: list[int]) -> list[Guest]:
+        """Those who speak, beginning where it was broken off the last time."""
+        guests = self._door.guests
+        start = guests.index(self._next) if self._next in guests else 0
+        return [guests[place] for place in sorted(speaking, key=lambda place: place < start)]
 
     def _ask(self, guest: Guest, share: int, chunks: list[Chunk], now_us: int) -> int:
         """Receive from one; how much came."""

@@ -86,6 +86,10 @@ class SimulatedWorld:
         else:
             raise SimulationStuck("the pipeline waits for ever: nothing more is scripted, and no time is set")
 
+    def readable(self, among: Sequence[Waitable]) -> list[int]:
+        """The places of those that can be read now."""
+        return [place for place, waitable in enumerate(among) if _is_ready(waitable)]
+
     def wake(self) -> None:
         """End the next `wait` at once."""
         self._woken = True

@@ -100,11 +100,11 @@ class WatermarkTracker:
         unordered = _unordered(times, starts)
         marks: list[pl.Series | None] = []
         for at, (stretch, low, high) in enumerate(zip(taken, lows, highs, strict=True)):
-            own = times.slice(starts[at], stretch.rows)
             if at in unordered:
+                own = times.slice(starts[at], stretch.rows)
                 marks.append(self.observe(stretch.partition, own, stretch.now_us))
             else:
-                marks.append(self._judged(self.partitions[stretch.partition], own, low, high))
+                marks.append(self._ascending(stretch, times, starts[at], low, high))
         if all(mark is None for mark in marks):
             return None
         whole = [
@@ -114,6 +114,20 @@ class WatermarkTracker:
             for mark, stretch in zip(marks, taken, strict=True)
         ]
         return pl.concat(whole)
+
+    def _ascending(
+        self, stretch: Stretch, times: pl.Series, start: int, low: int, high: int
+    ) -> pl.Series | None:
+        """As `observe`, for rows whose times are in order."""
+        partition = self.partitions[stretch.partition]
+        floor_us = self.watermark_us
+        if self.delay_us is not None:
+            floor_us = max(floor_us, partition.newest_us - self.delay_us)
+        if low < floor_us:
+            return self._judged(partition, times.slice(start, stretch.rows), low, high)
+        partition.rows += stretch.rows
+        partition.newest_us = max(partition.newest_us, high)
+        return None
 
     def _seen(self, name: str, now_us: int) -> Partition:
         partition = self.partitions.setdefault(name, Partition())
