@@ -89,12 +89,12 @@ def _ask(report: Connection, port: int, producers: int, seconds: float, line_byt
             waits_s.clear()
             report.send(True)
         line = _line(int((now - began) * 1_000), 0, line_bytes)
-        for peer, _ in turns.poll(1):
-            read(peer, 100)
+        for descriptor, _ in turns.poll(1):
+            read(descriptor, 100)
             heard = clock()
-            waits_s.append(heard - sent_s[peer])
-            sent_s[peer] = heard
-            write(peer, line)
+            waits_s.append(heard - sent_s[descriptor])
+            sent_s[descriptor] = heard
+            write(descriptor, line)
     report.send([wait_s * 1_000 for wait_s in waits_s])
 
 
