@@ -37,9 +37,9 @@ class Collected:
         """How many good rows there are."""
         return sum(frame.height for frame in self.frames)
 
-    def reject(self, letter: Rejected, rows_before: int) -> None:
-        """A record that is no row, behind so many good rows."""
-        self.rejected.append(replace(letter, rows_before=rows_before))
+    def reject_unframed(self, letter: Rejected) -> None:
+        """What never became a record, behind all rows so far."""
+        self.rejected.append(replace(letter, rows_before=self.rows))
 
     def decoded(self, schema: Schema) -> Decoded:
         frames = [frame for frame in self.frames if frame.height]

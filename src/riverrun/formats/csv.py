@@ -184,7 +184,7 @@ class CsvDecoder:
         for piece in pieces:
             if isinstance(piece, Rejected):
                 self._settle_held(out)
-                out.reject(piece, out.rows)
+                out.reject_unframed(piece)
             elif self._held:
                 self._decode(self._held + piece.data, self._held_position, out, complete=False)
             else:
@@ -368,8 +368,16 @@ class CsvDecoder:
             if fields and reader.is_header(fields):
                 out.count("header_lines")
             else:
-                letter = reject(refused.reason, refused.detail, record, position, header=self._header)
-                out.reject(letter, rows_before)
+                out.rejected.append(
+                    reject(
+                        refused.reason,
+                        refused.detail,
+                        record,
+                        position,
+                        header=self._header,
+                        rows_before=rows_before,
+                    )
+                )
             return None
 
     # ------------------------------------------------------------ the fast path

@@ -123,7 +123,7 @@ class JsonDecoder:
         out = Collected()
         for piece in pieces:
             if isinstance(piece, Rejected):
-                out.reject(piece, out.rows)
+                out.reject_unframed(piece)
             elif self._is_small(piece.data) or not self._decode_fast(piece, out):
                 self._decode_strictly(piece, out)
         return out.decoded(self._schema)
@@ -248,14 +248,18 @@ class JsonDecoder:
         try:
             records = self._reader.records(line)
         except RefusedError as refused:
-            out.reject(reject(refused.reason, refused.detail, line, position), sound + len(rows))
+            out.rejected.append(
+                reject(refused.reason, refused.detail, line, position, rows_before=sound + len(rows))
+            )
             return
         out.count("duplicate_keys", self._reader.duplicates)
         out.count("new_fields", self._reader.new_fields)
         for record in records:
             if isinstance(record, RefusedItem):
-                letter = reject(record.reason, record.detail, line, position, row=record.item)
-                out.reject(letter, sound + len(rows))
+                behind = sound + len(rows)
+                out.rejected.append(
+                    reject(record.reason, record.detail, line, position, row=record.item, rows_before=behind)
+                )
             else:
                 rows.append(record)
 

@@ -127,7 +127,7 @@ class LinesDecoder:
         out = Collected()
         for piece in pieces:
             if isinstance(piece, Rejected):
-                out.reject(piece, out.rows)
+                out.reject_unframed(piece)
             else:
                 self._decode(piece, out)
         return out.decoded(self._schema)
@@ -150,7 +150,8 @@ class LinesDecoder:
             except RefusedError as refused:
                 self._stretch(block, start, at, out)
                 record = data[at : end - 1]
-                out.reject(reject(refused.reason, refused.detail, record, block.position + at), out.rows)
+                place = block.position + at
+                out.rejected.append(reject(refused.reason, refused.detail, record, place, rows_before=out.rows))
                 start = end
             at = end
         self._stretch(block, start, at, out)
@@ -222,7 +223,8 @@ class LinesDecoder:
                 why = RefusedError("shape", "the line does not match the pattern")
             if why is not None:
                 record = block.data[start : start + size]
-                out.reject(reject(why.reason, why.detail, record, block.position + start), before)
+                place = block.position + start
+                out.rejected.append(reject(why.reason, why.detail, record, place, rows_before=before))
 
 
 def _read_all(texts: pl.Series, read: TextReader, refused: dict[int, RefusedError]) -> list[object]:

@@ -29,8 +29,9 @@ def reject(
     *,
     header: bytes | None = None,
     row: bytes | None = None,
+    rows_before: int = 0,
 ) -> Rejected:
-    """A dead letter of a whole record, as it came but without its newline.
+    """A dead letter of a whole record, as it came but without its newline, behind so many good rows.
 
     `row` is given when only a part of the record was refused: that part alone must be fed again.
     """
@@ -44,6 +45,7 @@ def reject(
         record if row is None else row,
         "record" if row is None else "row",
         header,
+        rows_before,
     )
 
 
