@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,18 +17,25 @@ from pathlib import Path
 
 from benchmarks.acks import connect
 
-KEYS = 1_000_000
+KEYS = 4_000_000
+#: What the checkpoint before the tail has to hold. Keys and values are drawn: others are packed to next to
+#: nothing.
+STATE_BYTES = 100_000_000
 #: Rows of the journal behind the state: 64 MB of them.
-TAIL_ROWS = 3_200_000
+TAIL_ROWS = 1_600_000
+#: Rows that are sent at a time.
+PIECE_ROWS = 400_000
+#: How long the engine may take to put its state on the disk.
+PATIENCE_S = 120
 
 PIPELINE = """
 import sys, polars as pl, riverrun as rr
-schema = {"ts": rr.Timestamp("ms"), "key": pl.Int64, "x": pl.Float64}
+schema = {"ts": rr.Timestamp("ms"), "key": pl.Int64, **dict.fromkeys("xyz", pl.Float64)}
 door = rr.read(
     f"tcp+listen://127.0.0.1:{sys.argv[1]}", ack=True, limits=rr.Limits(connections_per_peer=100),
     format=rr.Csv(header=False), schema=schema, time="ts",
 )
-stats = door.group_by("key").window(rr.tumbling("1d")).agg(n=rr.count(), mean=rr.mean("x"), var=rr.var("x"))
+stats = door.group_by("key").window(rr.tumbling("1d")).agg(x=rr.var("x"), y=rr.var("y"), z=rr.var("z"))
 rr.run(stats.write(f"csv:{sys.argv[2]}/stats.csv"), state=rr.State(f"{sys.argv[2]}/state", every=sys.argv[3]))
 """
 
@@ -36,20 +44,39 @@ def measure() -> dict[str, float]:
     """Seconds from the start of the process, which includes imports, to the first new acknowledgment."""
     folder = Path(tempfile.mkdtemp(prefix="riverrun-recover-"))
     try:
+        chance = random.Random(1)
+        keys = [chance.getrandbits(62) for _ in range(KEYS)]
         with _engine(folder, "200ms") as port:
-            _send(port, b"".join(b"%d,%d,1.5\n" % (n // 1_000, n) for n in range(KEYS)))
-            time.sleep(2)
-        state_bytes = sum(file.stat().st_size for file in (folder / "state").glob("state.db*"))
+            for start in range(0, KEYS, PIECE_ROWS):
+                _send(port, b"".join(_drawn(chance, keys, at) for at in range(start, start + PIECE_ROWS)))
+            state_bytes = _wait_for_state(folder / "state")
         with _engine(folder, "1h") as port:
-            tail = b"".join(b"%d,%d,%d.25\n" % (n // 3_200, n * 7 % KEYS, n) for n in range(TAIL_ROWS))
+            tail = b"".join(
+                b"%d,%d,1.25,2.5,%d\n" % (1_000 + n // 1_600, keys[n * 7 % KEYS], n) for n in range(TAIL_ROWS)
+            )
             _send(port, tail)
         began = time.perf_counter()
         with _engine(folder, "1h") as port:
-            _send(port, b"1,1,1\n")
+            _send(port, b"1,1,1,1,1\n")
             first_s = time.perf_counter() - began
         return {"state_MB": state_bytes / 1e6, "journal_MB": len(tail) / 1e6, "first_ack_s": first_s}
     finally:
         shutil.rmtree(folder)
+
+
+def _drawn(chance: random.Random, keys: list[int], at: int) -> bytes:
+    values = b"%.17g,%.17g,%.17g" % (chance.random(), chance.random(), chance.random())
+    return b"%d,%d,%b\n" % (at // 3_200, keys[at], values)
+
+
+def _wait_for_state(folder: Path) -> int:
+    """Wait until a checkpoint holds all keys; the bytes of the database."""
+    end_s = time.monotonic() + PATIENCE_S
+    while (size := sum(file.stat().st_size for file in folder.glob("state.db*"))) < STATE_BYTES:
+        if time.monotonic() > end_s:
+            raise TimeoutError(f"no checkpoint of {STATE_BYTES:,} bytes within {PATIENCE_S} s, but of {size:,}")
+        time.sleep(0.1)
+    return size
 
 
 @contextmanager
