@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from riverrun.kernel.fences import Fences
 from riverrun.kernel.forward_fill import ForwardFill
 from riverrun.kernel.interpolate import Interpolate
 from riverrun.kernel.latest import Latest
+from riverrun.kernel.opening import Opening
 from riverrun.kernel.operator import Operator
 from riverrun.kernel.resample import Resample
 from riverrun.kernel.running_scale import RunningScale
@@ -17,9 +18,6 @@ from riverrun.kernel.unique import Unique
 from riverrun.kernel.user_step import UserOperator
 from riverrun.plan import cleaning, remembering, scaling
 from riverrun.plan.stateful import Stateful
-
-if TYPE_CHECKING:
-    from riverrun.kernel.operators import Opening
 
 
 def _unique(node: cleaning.Unique, opening: Opening) -> Operator[Any]:

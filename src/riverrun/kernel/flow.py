@@ -10,7 +10,8 @@ import polars as pl
 
 from riverrun.batch import HIDDEN_PREFIX, IMPUTED, ROW_WATERMARK, visible
 from riverrun.errors import PlanError
-from riverrun.kernel.operators import AnyOperator, Opening, open_operator
+from riverrun.kernel.opening import Opening
+from riverrun.kernel.operators import AnyOperator, open_operator
 from riverrun.plan.frames import call_on_frame
 from riverrun.plan.nodes import (
     Expressed,

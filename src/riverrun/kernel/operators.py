@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -17,6 +16,7 @@ from riverrun.kernel.interval_join import IntervalPairs
 from riverrun.kernel.join_rows import Side
 from riverrun.kernel.keyed_lookup import KeyedAnswers
 from riverrun.kernel.lookup import TableLookup
+from riverrun.kernel.opening import Opening
 from riverrun.kernel.operator import JoinOperator, Operator
 from riverrun.kernel.paired_trailing import PairedTrailing
 from riverrun.kernel.quality_windows import ClosingWindows, QualityWindows
@@ -37,27 +37,6 @@ from riverrun.stats.program import Program
 from riverrun.windows.describe import Counting, Fixed, Session, Trailing
 
 AnyOperator = Operator[Any] | JoinOperator[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What an operator is made with, beside its node.
-
-    Parameters
-    ----------
-    before : the columns of each input.
-    after : the columns that the node makes.
-    places : the positions of the inputs among all steps.
-    max_keys : how many keys the state may hold.
-    one_partition : whether its rows have a single order, so that the watermark of a row's partition is that
-        of the stream.
-    """
-
-    before: tuple[Typed, ...]
-    after: Typed
-    places: tuple[int, ...]
-    max_keys: int
-    one_partition: bool
 
 
 def open_operator(node: Stateful, opening: Opening) -> AnyOperator:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from riverrun.clock import Duration, parse_duration, parse_offset
 from riverrun.errors import PlanError, did_you_mean
+from riverrun.plan.chained import Chained
 from riverrun.plan.joins import AsofJoin, Closed, Direction, How, IntervalJoin, Span, WindowJoin
 from riverrun.plan.lookup import AskTable, KeyedLookup, Lookup, LookupHow, OnFailure
 from riverrun.plan.nodes import Node
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
 Keys = str | Sequence[str] | None
 
 
-class Joining:
+class Joining(Chained):
     """Methods of `Stream` that take other streams or tables."""
 
     __slots__ = ()
-
-    node: Node
 
     def union(self, *others: Stream) -> Stream:
         """The rows of this stream and of others as one stream, as they come.
@@ -291,10 +290,6 @@ class Joining:
                 hint='"stale" goes on with the table that was read before',
             )
         return self._with(Lookup((self.node,), keys, found, _columns_of(found, ttl), ttl_us, how, on_failure))
-
-    def _with(self, node: Node) -> Stream:
-        make = cast("type[Stream]", type(self))
-        return make(node)
 
 
 def _columns_of(table: Any, ttl: Duration | None) -> dict[str, pl.DataType]:

@@ -1,0 +1,28 @@
+"""What an operator is made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from riverrun.plan.typed import Typed
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What an operator is made with, beside its node.
+
+    Parameters
+    ----------
+    before : the columns of each input.
+    after : the columns that the node makes.
+    places : the positions of the inputs among all steps.
+    max_keys : how many keys the state may hold.
+    one_partition : whether its rows have a single order, so that the watermark of a row's partition is that
+        of the stream.
+    """
+
+    before: tuple[Typed, ...]
+    after: Typed
+    places: tuple[int, ...]
+    max_keys: int
+    one_partition: bool
