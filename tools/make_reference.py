@@ -84,7 +84,11 @@ def _settings_link(thing: type) -> str:
 
 
 def _methods(class_name: str, thing: type) -> Iterator[str]:
-    for name, member in vars(thing).items():
+    # The first word on a name counts, as in Python.
+    members: dict[str, object] = {}
+    for part in _parts(thing):
+        members = {**members, **{n: m for n, m in vars(part).items() if n not in members}}
+    for name, member in members.items():
         if name.startswith("_"):
             continue
         function = member.__func__ if isinstance(member, staticmethod | classmethod) else member
@@ -93,6 +97,11 @@ def _methods(class_name: str, thing: type) -> Iterator[str]:
         elif inspect.isfunction(function):
             doc = markdown(docstring_of(function, f"{class_name}.{name}"))
             yield f"\n#### `.{name}`\n\n```text\n.{signature(function, name)}\n```\n\n{doc}\n"
+
+
+def _parts(thing: type) -> Iterator[type]:
+    """A class, and behind it those of ours that it is put together of."""
+    return (part for part in thing.__mro__ if part is thing or part.__module__.startswith("riverrun.plan."))
 
 
 def _package(thing: object) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 
 import pytest
 
 from riverrun.component import setting
 from riverrun.errors import ConfigError
+from riverrun.plan.stream import Stream
 from riverrun.registry import Entry
-from tools.make_reference import command_page, components_page, describe, out_of_step, tidy
+from tools.make_reference import command_page, components_page, describe, names_page, out_of_step, tidy
 from tools.reference_text import UndocumentedError, docstring_of, markdown, signature
 
 
@@ -117,3 +119,9 @@ def test_a_command_without_help_is_refused():
 def test_pages_that_are_not_in_step_are_named():
     problems = out_of_step({"nothing.md": "# New\n\ntext\n"})
     assert problems[0].startswith("docs/reference/nothing.md is not in step with the code:\n    +# New")
+
+
+def test_methods_of_the_parts_of_a_stream_are_listed() -> None:
+    page = names_page({"Stream": Stream})
+    listed = set(re.findall(r"^#### `\.(\w+)`", page, flags=re.M))
+    assert {name for name in dir(Stream) if not name.startswith("_")} - {"node"} <= listed
