@@ -125,9 +125,10 @@ def _axis(values: pl.Series, longest: int, old: AxisLayout | None) -> Axis | Non
         layout = replace(layout, exponent=finest.exponent)
     elif finest.exponent < old.exponent:
         return None
-    scaled = values * Grid(layout.exponent).scale
-    rounded = scaled.round()
-    exact = layout.exact and bool((scaled == rounded).all())
+    grid = Grid(layout.exponent)
+    rounded = (values * grid.scale).round()
+    # Told on the way back, since scaling alone turns what is very small beside the others into 0.
+    exact = layout.exact and bool((grid.value(rounded) == values).all())
     steps = rounded.cast(pl.Int64).fill_null(0).cast(pl.Int128)
     return Axis(replace(layout, exact=exact), steps, there, special)
 

@@ -149,11 +149,11 @@ def _co_moments(needs: Needs, axes: Sequence[Axis]) -> list[pl.Expr]:
         x, y = named[a], named[b]
         about = pl.col(cross(a, b)) - x.col("m") * y.col("s1") - y.col("m") * x.col("off")
         central = about.cast(pl.Float64) - x.col("above") * y.col("above") / x.col("several")
-        # 0 · M₂ is NaN where something is not finite, else 0.
-        undefined = 0.0 * x.col("m2") + 0.0 * y.col("m2")
-        constant = (x.col("m2") == 0) | (y.col("m2") == 0)
-        value = x.grid.square(central, y.grid)
-        found.append((pl.when(constant).then(0.0).otherwise(value) + undefined).alias(cross(a, b)))
+        # Not by whether M₂ is infinite or 0, which it is of large and of small values, too.
+        undefined = x.col("m2").is_nan() | y.col("m2").is_nan()
+        constant = (x.col("central") == 0) | (y.col("central") == 0)
+        value = pl.when(constant).then(0.0).otherwise(x.grid.square(central, y.grid))
+        found.append(pl.when(undefined).then(math.nan).otherwise(value).alias(cross(a, b)))
     return found
 
 

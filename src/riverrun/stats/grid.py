@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import polars as pl
 
@@ -24,6 +25,8 @@ LARGEST_EXPONENT = 1_000
 #: What is rounded to the grid is trusted where the deviation in a window is so many steps of the grid, or more:
 #: rounding each value by half a step moves a variance by less than 1 / TRUSTED_STEPS, 3e-14.
 TRUSTED_STEPS = 2.0**45
+
+Numbers = TypeVar("Numbers", pl.Expr, pl.Series)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,15 @@ class Grid:
         """How many steps 1 is."""
         return 2.0**self.exponent
 
-    def value(self, steps: pl.Expr) -> pl.Expr:
+    def value(self, steps: Numbers) -> Numbers:
         """What so many steps are."""
         return steps * (1.0 / self.scale)
 
     def square(self, steps: pl.Expr, other: Grid) -> pl.Expr:
         """What so many products of steps of two grids are."""
-        return steps * (1.0 / self.scale) * (1.0 / other.scale)
+        # In two halves: the scale of one grid alone may leave the range of doubles, and both together be 1.
+        both = -(self.exponent + other.exponent)
+        return steps * 2.0 ** (both // 2) * 2.0 ** (both - both // 2)
 
 
 def _bits(value: float) -> int:
