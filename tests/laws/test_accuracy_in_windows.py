@@ -7,6 +7,7 @@ series are those that break running updates: large offsets, spikes that come and
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import math
 import random
@@ -47,6 +48,13 @@ HARD = ("stress", "1e9", "1e12", "NIST NumAcc3", "NIST Norris")
 PAIRS = {name: pair for name, pair in pairs().items() if name.startswith(HARD)}
 
 
+def windows(kind):
+    """By key; where windows are revised, rows are late ones."""
+    delay = "0s" if "revised" in kind else "6s"
+    feed = rr.read("tcp://localhost:9", format="csv", schema=FEED, time="t", delay=delay)
+    return KINDS[kind](feed.group_by("k"))
+
+
 def script(xs, ys, chance, disorder):
     places = sorted(range(len(xs)), key=lambda at: at + chance.randint(0, disorder))
     events = [(at, "a", xs[at], ys[at], at) for at in places]
@@ -84,9 +92,7 @@ def worst(result, xs, ys):
 def test_moments_in_every_kind_of_window(kind, name):
     xs, ys = (list(values[:ROWS]) for values in PAIRS[name])
     chance = random.Random(f"{kind} {name}")
-    revised = "revised" in kind
-    feed = rr.read("tcp://localhost:9", format="csv", schema=FEED, time="t", delay="0s" if revised else "6s")
-    windowed = KINDS[kind](feed.group_by("k"))
+    windowed = windows(kind)
     steps = script(xs, ys, chance, disorder=5)
     # Apart, since a list cannot be merged row by row.
     transcript, lists = (
@@ -97,6 +103,41 @@ def test_moments_in_every_kind_of_window(kind, name):
     assert transcript.results.height == lists.results.height > 0
     errors = worst(transcript.results.with_columns(lists.results["rows"]), xs, ys)
     assert {n: value for n, value in errors.items() if value > GOAL} == {}
+
+
+NOTHING = {
+    "var": rr.var("x"),
+    "std": rr.std("x"),
+    "sem": rr.sem("x"),
+    "cov": rr.cov("x", "y"),
+    "range": rr.range("x"),
+    "sum": rr.sum(pl.col("x") * 0.0),
+    "mean": rr.mean(pl.col("x") * 0.0),
+    "weighted": rr.weighted_mean(pl.col("x") * 0.0, "row"),
+}
+#: One of these makes rolling windows merge row by row, the other in groups.
+WAYS = {
+    "sums": {},
+    "merged": {"skew": rr.skew("x")},
+    "grouped": {"decayed": rr.ewm_mean(pl.col("x") * 0.0, "3s")},
+}
+
+
+LEVELS = [((9.0,), (10.0,)), ((-9.0,), (-10.0,)), ((1e9 + 0.1,), (-0.1,)), ((0.0, -0.0), (-0.0, -0.0, 0.0))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("levels", LEVELS)
+def test_nothing_has_no_sign(kind, way, levels):
+    """Of constants, each key on a level of its own, and of zeros of both signs: 0, and never −0."""
+    xs = [itertools.cycle(level) for level in levels]
+    times = [*range(12), 20, 21, 31, 32]
+    events = [(at, "ab"[at % 2], next(xs[at % 2]), -3.0 - at, at + 1) for at in times]
+    steps = [rows(*events[:1]), rows(*events[1:9]), rows(*events[9:]), end()]
+    results = play(windows(kind).agg(**NOTHING, **WAYS[way]), steps).results
+    found = results.select(*NOTHING, *set(WAYS[way]) & {"decayed"}).unpivot()["value"].to_list()
+    assert {(value, math.copysign(1.0, value)) for value in found} == {(0.0, 1.0)}
 
 
 STRESS = json.loads((DATA / "rolling_stress.json").read_text())

@@ -250,6 +250,12 @@ class Finished:
     dtypes: Mapping[Input, pl.DataType]
 
 
+def positive_zero(value: pl.Expr) -> pl.Expr:
+    """The same, but 0 for a negative zero: whether a sum of zeros has a sign depends on who adds them up."""
+    # Polars leaves out an addition of 0.
+    return pl.when(value == 0.0).then(0.0).otherwise(value)
+
+
 def input_dtype(item: Input, empty: pl.DataFrame, *, where: str) -> pl.DataType:
     """The type that an input has on a frame, found by evaluating it on no rows."""
     try:

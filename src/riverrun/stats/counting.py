@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.clock import Duration, format_duration, parse_duration
-from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of
+from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of, positive_zero
 from riverrun.stats.pairs import added
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side, WideOfOne, WidePartial
 from riverrun.stats.windowed import LENGTH, Needs, axis, tally
@@ -207,7 +207,9 @@ class Sum(OfOne):
     def value(self, at: Finished) -> pl.Expr:
         dtype = at.dtypes[self.x]
         total = self._partial().col("sum")
-        return total.cast(pl.Int64, strict=False) if dtype.is_integer() or dtype == pl.Boolean else total
+        if dtype.is_integer() or dtype == pl.Boolean:
+            return total.cast(pl.Int64, strict=False)
+        return positive_zero(total) if dtype.is_float() else total
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,7 @@ class WeightedMean(BuiltIn):
     def value(self, at: Finished) -> pl.Expr:
         del at
         total = self._partial()
-        return pl.when(total.col("w") != 0).then(total.col("wx") / total.col("w"))
+        return pl.when(total.col("w") != 0).then(positive_zero(total.col("wx") / total.col("w")))
 
 
 def count(x: ColumnLike | None = None) -> Aggregate:

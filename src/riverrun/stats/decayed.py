@@ -15,7 +15,7 @@ import polars as pl
 
 from riverrun.clock import Duration, format_duration, parse_duration
 from riverrun.errors import PlanError
-from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
+from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of, positive_zero
 from riverrun.stats.moments import central_sum, ratio
 from riverrun.stats.partials import EVENT_TIME, ColumnLike, Input, Nan, Partial, Rows, Spread, WideOfOne
 
@@ -100,7 +100,7 @@ class DecayedMean(Decayed):
     def value(self, at: Finished) -> pl.Expr:
         del at
         m = self._partial()
-        return pl.when(m.col("w") > 0).then(m.col("ref") + m.col("mean"))
+        return pl.when(m.col("w") > 0).then(positive_zero(m.col("ref") + m.col("mean")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
+from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of, positive_zero
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side, WideOfOne
 from riverrun.stats.windowed import INDEX, Needs, picked, tally
 
@@ -84,8 +84,8 @@ class Range(OfOne):
         return (_extreme(self.x, "min"), _extreme(self.x, "max"))
 
     def value(self, at: Finished) -> pl.Expr:
-        del at
-        return _extreme(self.x, "max").col("value") - _extreme(self.x, "min").col("value")
+        distance = _extreme(self.x, "max").col("value") - _extreme(self.x, "min").col("value")
+        return positive_zero(distance) if at.dtypes[self.x].is_float() else distance
 
 
 def min(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of
-from riverrun.stats.pairs import Between, added, alone
+from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of, positive_zero
+from riverrun.stats.pairs import Between, added, alone, no_spread
 from riverrun.stats.partials import (
     ColumnLike,
     Input,
@@ -57,7 +57,7 @@ def central_sum(total: pl.Expr, weighted: pl.Expr, mean: pl.Expr) -> pl.Expr:
 
 def spread_of(x: pl.Expr, n: pl.Expr) -> pl.Expr:
     """Σ(x − x̄)² of a group: of a single value 0, but NaN if it is not finite, for which Polars has 0."""
-    return pl.when(n > 1).then(x.var(ddof=0) * n).otherwise(0.0 * x.mean())
+    return pl.when(n > 1).then(x.var(ddof=0) * n).otherwise(no_spread(x.mean()))
 
 
 def ratio(total: pl.Expr, n: pl.Expr) -> pl.Expr:
@@ -157,7 +157,9 @@ class CoMoments(WidePartial):
             "ymean": y.mean(),
             "xm2": spread_of(x, n),
             "ym2": spread_of(y, n),
-            "c": pl.when(n > 1).then(pl.cov(x, y, ddof=0) * n).otherwise(0.0 * x.mean() + 0.0 * y.mean()),
+            "c": pl.when(n > 1)
+            .then(positive_zero(pl.cov(x, y, ddof=0) * n))
+            .otherwise(no_spread(x.mean()) + no_spread(y.mean())),
         }
 
     def weigh(self) -> dict[str, pl.Expr]:
@@ -205,7 +207,7 @@ class CoMoments(WidePartial):
         both = x.is_not_null() & y.is_not_null()
         x, y = pl.when(both).then(x), pl.when(both).then(y)
         moments = {f"{v}{part}": expr for v, e in (("x", x), ("y", y)) for part, expr in alone(e).items()}
-        return {"n": both.cast(pl.Float64), **moments, "c": 0.0 * x + 0.0 * y}
+        return {"n": both.cast(pl.Float64), **moments, "c": no_spread(x) + no_spread(y)}
 
     def between(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
         return Between(self.column, earlier, later, ("x", "y")).columns()
@@ -255,7 +257,7 @@ class Mean(OfOne):
     def value(self, at: Finished) -> pl.Expr:
         del at
         m = moments_of(self.x)
-        return pl.when(m.col("n") > 0).then(m.col("ref") + m.col("mean"))
+        return pl.when(m.col("n") > 0).then(positive_zero(m.col("ref") + m.col("mean")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,15 @@ def added(a: pl.Expr, b: pl.Expr) -> pl.Expr:
     return a.fill_null(0) + b.fill_null(0)
 
 
+def no_spread(x: pl.Expr) -> pl.Expr:
+    """What a single value adds to central sums: 0, never a negative one, but NaN for what is not finite."""
+    return 0.0 * x.abs()
+
+
 def alone(x: pl.Expr) -> dict[str, pl.Expr]:
     """The reference, the mean and the central sum of single values."""
     ref = pl.when(x.is_finite()).then(x).otherwise(0.0)
-    # 0, but NaN for what is not finite.
-    return {"ref": ref, "mean": x - ref, "m2": 0.0 * (x - ref)}
+    return {"ref": ref, "mean": x - ref, "m2": no_spread(x)}
 
 
 @dataclass(frozen=True, slots=True)
