@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from riverrun.errors import SchemaError
@@ -295,6 +295,7 @@ def test_lines_are_the_same_however_they_are_cut(
 @pytest.mark.parametrize("form", [Csv(), Json(), Json(batch_arrays=True), Lines()])
 @settings(max_examples=100)
 @given(head=st.one_of(streams(csv_lines()), streams(json_lines())), complete=st.booleans())
+@example(head=b"\x1c1700000000123,A,1.5,2\n", complete=False)
 def test_inference_gives_a_schema_or_says_why_not(
     form: Csv | Json | Lines, head: bytes, complete: bool
 ) -> None:

@@ -211,3 +211,29 @@ def test_rolling_and_running_agree_with_pandas():
         for name in statistics:
             pairs_ = zip(results[name], data[name], strict=True)
             assert all(got == pytest.approx(float(want), rel=1e-9) for got, want in pairs_ if want is not None)
+
+
+#: Prices of one feed: what is subtracted from all of them must not cost the small ones their digits.
+LEVELS = {"b": (6e4, 10.0), "e": (2500.3, 0.7), "z": (0.0, 1e-3), "s": (1e-5, 1e-8)}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5, 40])
+@pytest.mark.parametrize("order", ["bezs", "sezb"])
+def test_keys_on_levels_far_apart_whatever_batches_hold(at_once, order):
+    chance = random.Random(at_once)
+    events = []
+    for at in range(40):
+        for key in order:
+            level, spread = LEVELS[key]
+            events.append((at, key, chance.gauss(level, spread), chance.gauss(-level, spread), len(events)))
+    feed = rr.read("tcp://localhost:9", format="csv", schema=FEED, time="t", delay="0s")
+    windowed = feed.group_by("k").window(rr.tumbling("1m"), emit="batch")
+    batches = [rows(*events[at : at + at_once]) for at in range(0, len(events), at_once)]
+    results = play(windowed.agg(**STATISTICS), [*batches, end()]).results.filter("final")
+    xs, ys = ([event[place] for event in events] for place in (2, 3))
+    held = {key: [event[4] for event in events if event[1] == key] for key in order}
+    assert results["k"].to_list() == list(order)
+    for result in results.partition_by("k"):
+        own = result.with_columns(pl.Series("rows", [held[result["k"][0]]]))
+        off = worst(own, xs, ys)
+        assert {name: value for name, value in off.items() if value > GOAL} == {}, result["k"][0]

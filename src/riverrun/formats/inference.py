@@ -43,6 +43,8 @@ _KEY_NAMES = (
 NULL_TEXTS = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-", "?")
 
 _EMPTY = "empty"
+#: What stands around a value without being part of it.
+_BLANKS = " \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def infer_schema(samples: Sequence[Sampled]) -> Schema:
 
 def kind_of_text(text: str) -> str:
     """What one field looks like: empty, integer, float, boolean, instant, zoneless, date or text."""
-    text = text.strip()
+    text = text.strip(_BLANKS)  # of those characters that Python takes for blanks, not all are
     if not text:
         return _EMPTY
     if INTEGER.fullmatch(text):

@@ -16,7 +16,7 @@ import polars as pl
 from riverrun.clock import Duration, format_duration, parse_duration
 from riverrun.errors import PlanError
 from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of, positive_zero
-from riverrun.stats.moments import central_sum, ratio
+from riverrun.stats.moments import central_sum, offset, ratio
 from riverrun.stats.partials import EVENT_TIME, ColumnLike, Input, Nan, Partial, Rows, Spread, WideOfOne
 
 
@@ -63,7 +63,7 @@ class DecayedMoments(WideOfOne):
 
     def derive(self, common: bool) -> dict[str, pl.Expr]:
         w, mean = self.col("w"), self.col("mean")
-        e = mean if common else (self.col("ref") - self.col("at")) + mean
+        e = mean if common else offset(self.col("ref"), mean, self.col("at"))
         return {"we": w * e, "total": self.col("m2") + w * e * e}
 
     def gather(self, common: bool) -> dict[str, pl.Expr]:

@@ -42,6 +42,16 @@ def centre(n: pl.Expr, weighted_mean: pl.Expr) -> pl.Expr:
     return pl.when(weighted.is_finite()).then(weighted).otherwise(0.0)
 
 
+def offset(ref: pl.Expr, mean: pl.Expr, at: pl.Expr) -> pl.Expr:
+    """``(ref + mean) - at`` for a mean that is kept relative to a reference.
+
+    What is rounded is the smaller one of the two sums: a reference may be far from both other numbers, and then
+    its sum with the mean is small, or near the centre, and then their difference is.
+    """
+    moved, value = ref - at, ref + mean
+    return pl.when(moved.abs() <= value.abs()).then(moved + mean).otherwise(value - at)
+
+
 def central_sum(total: pl.Expr, weighted: pl.Expr, mean: pl.Expr) -> pl.Expr:
     """``total - weighted * mean`` for sums of squares, without the noise that is left when nothing should be.
 
@@ -90,7 +100,7 @@ class Moments(WideOfOne):
 
     def derive(self, common: bool) -> dict[str, pl.Expr]:
         n, mean = self.col("n"), self.col("mean")
-        e = mean if common else (self.col("ref") - self.col("at")) + mean
+        e = mean if common else offset(self.col("ref"), mean, self.col("at"))
         return {"ne": n * e, "total": self.col("m2") + n * e * e}
 
     def gather(self, common: bool) -> dict[str, pl.Expr]:
@@ -173,7 +183,7 @@ class CoMoments(WidePartial):
         dx, dy = (
             self.col(f"{v}mean")
             if common
-            else (self.col(f"{v}ref") - self.col(f"{v}at")) + self.col(f"{v}mean")
+            else offset(self.col(f"{v}ref"), self.col(f"{v}mean"), self.col(f"{v}at"))
             for v in "xy"
         )
         return {

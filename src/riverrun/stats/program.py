@@ -25,11 +25,17 @@ STREAMING_ROWS = 40_000
 #: Where a row stood before the rows were put into the order of event time.
 ARRIVAL = f"{PARTIAL_PREFIX}arrival"
 
-#: A batch is summed about its group means when some group of at least so many rows lies this many
-#: standard deviations off the common reference. Group means cost another pass over the rows. At 128 deviations
+#: A group that lies this many standard deviations off the common reference is summed about its own mean. At 128
 #: the error is 3e-14 at most (32 to 200,000 rows, both engines of Polars), at 256 it is 7e-14.
 FAR_SIGMAS = 128.0
+#: From so many rows on, or where most of so many groups lie far off, it is no chance: batches are summed about
+#: group means from then on, which costs another pass over the rows.
 FAR_ROWS = 32
+#: Where more than this part of the partials are about other references than most, groups are merged about
+#: centres of their own at once: a merge about common references would have to be done again for many of them.
+_FEW = 0.05
+#: References have so few binary digits that they can mostly be subtracted without rounding.
+REFERENCE_BITS = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +225,12 @@ class Program:
         wide = None
         if not references.by_group:
             wide = self._about_common(ready, by, references, complete)
-            if self._too_far(wide, self._recipe(complete, common=True)):
+            far = self._far(ready, wide, by, references, self._recipe(complete, common=True))
+            if far is None:
                 wide, references = None, References(references.values, by_group=True)
+            elif far.any():
+                again = _of_groups(ready, wide.filter(far), by)
+                wide = _in_their_places(wide, far, self._about_group_means(again, by, complete))
         if wide is None:
             wide = self._about_group_means(ready, by, complete)
         rows = Rows(self._columns, {}, complete)
@@ -235,7 +245,7 @@ class Program:
         for item in missing:
             mean = ready[self._columns[item]].mean()
             if isinstance(mean, float) and math.isfinite(mean):
-                found[item.short] = mean
+                found[item.short] = rounded(mean, REFERENCE_BITS)
         return References({**references.values, **found}, references.by_group)
 
     def _about_common(
@@ -315,22 +325,53 @@ class Program:
             made = self._recipes[(complete, common)] = _Recipe.of(expressions, literals)
         return made
 
-    def _too_far(self, wide: pl.DataFrame, recipe: _Recipe) -> bool:
-        """Whether some group lies so far off the common references that digits were lost."""
+    def _far(
+        self,
+        ready: pl.DataFrame,
+        wide: pl.DataFrame,
+        by: Sequence[str],
+        references: References,
+        recipe: _Recipe,
+    ) -> pl.Series | None:
+        """The groups that lost digits, so far off the common references they lie; ``None``: it is no chance."""
+        far = alone = pl.repeat(value=False, n=wide.height, eager=True)
         for spread in self._spreads:
             if all(name in recipe.copies for name in spread[:3]):
                 continue
             n, mean, m2 = (wide[name] for name in spread[:3])
             off, limit = n * mean * mean, m2 * (FAR_SIGMAS * FAR_SIGMAS)
-            if not (off > limit).any():
+            lost = (off > limit).fill_null(value=False)
+            if not lost.any():
                 continue
-            if ((off > limit) & (n >= FAR_ROWS)).any():
-                return True
-            # A few rows may lie close together by chance: small groups are judged as one.
-            small = (n > 1) & (n < FAR_ROWS)
+            several = n > 1
+            if (lost & (n >= FAR_ROWS)).any():
+                return None
+            # A few rows may lie close together by chance: of small groups all are judged as one.
+            small = several & (n < FAR_ROWS)
             if off.filter(small).sum() > limit.filter(small).sum():
-                return True
-        return False
+                return None
+            far, alone = far | (lost & several), alone | (lost & ~several)
+        if alone.any():
+            far |= alone & self._inexact(ready, wide, by, references)
+        return None if far.len() >= FAR_ROWS and far.sum() * 2 > far.len() else far
+
+    def _inexact(
+        self, ready: pl.DataFrame, wide: pl.DataFrame, by: Sequence[str], references: References
+    ) -> pl.Series:
+        """The groups with a row from which a common reference cannot be subtracted without rounding.
+
+        A single row has no spread that would tell whether rounding matters, so it has to be exact.
+        """
+        values = references.values
+        errors = [
+            is_rounded(ready[self._columns[item]], values[item.short])
+            for item in self.shifted
+            if item.short in values
+        ]
+        rounded_rows = ready.filter(pl.any_horizontal(errors)) if errors else ready.clear()
+        groups = wide.select(*by).with_row_index(f"{PARTIAL_PREFIX}at")
+        at = _of_groups(groups, rounded_rows, by)[f"{PARTIAL_PREFIX}at"]
+        return pl.repeat(value=False, n=wide.height, eager=True).scatter(at, True)
 
     # -- partials to partials -----------------------------------------------------------------------
 
@@ -350,23 +391,32 @@ class Program:
     def _merge_wide(self, frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         if frame.height < 2:
             return frame
-        references = [name for partial in self.wide for name in partial.references()]
-        if not all(_constant(frame[name]) for name in references) or self._mostly_doubtful(frame):
-            return self._merged(frame, by, common=False)
-        merged = self._merged(frame, by, common=True)
-        if not self._spreads:
-            return merged
+        at = self._common_references(frame)
+        if at is None or self._mostly_doubtful(frame):
+            return self._merged(frame, by, None)
+        merged = self._merged(frame, by, at)
         doubtful = self._doubtful(merged)
         if not doubtful.any():
             return merged
         if doubtful.sum() * 2 > merged.height:
-            return self._merged(frame, by, common=False)
-        again = frame.join(merged.filter(doubtful), on=by, how="semi", nulls_equal=True, maintain_order="left")
-        exact = self._merged(again, by, common=False)
-        order = merged.select(*by).with_row_index(f"{PARTIAL_PREFIX}at")
-        both = pl.concat([merged.filter(~doubtful), exact])
-        placed = both.join(order, on=by, how="left", nulls_equal=True)
-        return placed.sort(f"{PARTIAL_PREFIX}at").drop(f"{PARTIAL_PREFIX}at")
+            return self._merged(frame, by, None)
+        again = _of_groups(frame, merged.filter(doubtful), by)
+        return _in_their_places(merged, doubtful, self._merged(again, by, None))
+
+    def _common_references(self, frame: pl.DataFrame) -> Mapping[str, float] | None:
+        """By column, the references of nearly all partials, if there are others; ``None``: others are many."""
+        found: dict[str, float] = {}
+        foreign = pl.repeat(value=False, n=frame.height, eager=True)
+        for name in (name for partial in self.wide for name in partial.references()):
+            column = frame[name]
+            median = column.median()
+            if not _constant(column) and isinstance(median, float):
+                found[name] = median
+                foreign |= (column != median).fill_null(value=True)
+        if foreign.sum() > frame.height * _FEW:
+            return None
+        references = [name for partial in self.wide for name in partial.references()]
+        return {name: found.get(name, frame[name][0]) for name in references} if found else {}
 
     def _mostly_doubtful(self, frame: pl.DataFrame) -> bool:
         """Whether a merge about common references would have to be done again for most groups."""
@@ -385,13 +435,21 @@ class Program:
             doubtful |= ((n > 1) & (n * mean * mean > spread.trusted * m2)).fill_null(value=False)
         return doubtful
 
-    def _merged(self, frame: pl.DataFrame, by: Sequence[str], *, common: bool) -> pl.DataFrame:
-        weighed, centres, derived, gathered, finished = self._merge_expressions(common=common)
+    def _merged(
+        self, frame: pl.DataFrame, by: Sequence[str], references: Mapping[str, float] | None
+    ) -> pl.DataFrame:
+        """One row a group, merged about common references, or about a centre for each group (``None``).
+
+        With no references at all those of the partials are the same already.
+        """
+        weighed, centres, derived, gathered, finished = self._merge_expressions(common=references == {})
         # One query: each waits for its turn in the thread pool, which decoding keeps busy.
         query = frame.lazy()
-        if weighed:
+        if references:
+            values = (references[name] for partial in self.wide for name in partial.references())
+            query = query.with_columns(pl.lit(at).alias(name) for name, at in zip(centres, values, strict=True))
+        elif centres:
             query = query.with_columns(expr.alias(name) for name, expr in weighed.items())
-        if centres:
             query = query.with_columns(expr.over(by).alias(name) for name, expr in centres.items())
         if derived:
             query = query.with_columns(expr.alias(name) for name, expr in derived.items())
@@ -458,6 +516,41 @@ def _named(
 def _engine(height: int) -> Literal["streaming", "in-memory"]:
     """The faster engine of Polars for so many rows."""
     return "streaming" if height >= STREAMING_ROWS else "in-memory"
+
+
+def rounded(value: float, bits: int) -> float:
+    """The nearest double with so few binary digits.
+
+    >>> rounded(1000.7, 10), rounded(-0.3, 2)
+    (1001.0, -0.25)
+    """
+    fraction, exponent = math.frexp(value)
+    return math.ldexp(round(math.ldexp(fraction, bits)), exponent - bits)
+
+
+def is_rounded(x: pl.Series, r: float) -> pl.Series:
+    """Where x − r is not exact, by the error term of Knuth's TwoSum; false where it is null or not finite.
+
+    >>> is_rounded(pl.Series([1.5, 1e-20, None]), 1.0).to_list()
+    [False, True, False]
+    """
+    d = x - r
+    there = d - x
+    error = (x - (d - there)) - (there + r)
+    return ((error != 0) & error.is_finite()).fill_null(value=False)
+
+
+def _of_groups(frame: pl.DataFrame, groups: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """The rows of those groups that also stand in another frame, in their order."""
+    return frame.join(groups, on=by, how="semi", nulls_equal=True, maintain_order="left")
+
+
+def _in_their_places(groups: pl.DataFrame, replaced: pl.Series, others: pl.DataFrame) -> pl.DataFrame:
+    """Other rows, in the same order, in place of those of some groups."""
+    at = f"{PARTIAL_PREFIX}at"
+    kept = groups.with_row_index(at).filter(~replaced)
+    put = others.insert_column(0, replaced.arg_true().alias(at))
+    return pl.concat([kept, put]).sort(at).drop(at)
 
 
 def _constant(values: pl.Series) -> bool:

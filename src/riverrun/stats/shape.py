@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of
-from riverrun.stats.moments import central_sum, centre, ratio, spread_of
+from riverrun.stats.moments import central_sum, centre, offset, ratio, spread_of
 from riverrun.stats.pairs import Between, added, alone
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side, Spread, WideOfOne
 
@@ -53,7 +53,7 @@ class HigherMoments(WideOfOne):
 
     def derive(self, common: bool) -> dict[str, pl.Expr]:
         n, mean, m2, m3, m4 = (self.col(part) for part in ("n", "mean", "m2", "m3", "m4"))
-        e = mean if common else (self.col("ref") - self.col("at")) + mean
+        e = mean if common else offset(self.col("ref"), mean, self.col("at"))
         return {
             "ne": n * e,
             "total2": m2 + n * e * e,
