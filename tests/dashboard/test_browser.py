@@ -411,7 +411,7 @@ def test_long_names_of_steps_stretch_nothing(serve, look):
 def test_the_state_shows_and_a_full_disk_is_a_clear_warning_until_it_is_over(served, look):
     served.health.advance(1, 1.0, 1_000_000)
     page = look(served.dashboard.url)
-    page.until("riverrun.health && riverrun.pipeline.stateCard.hidden")
+    page.until("globalThis.riverrun?.health && riverrun.pipeline.stateCard.hidden")
     served.health.state = StateHealth("/var/state", checkpoints=3, full=True, troubles={HOSTILE[0]: HOSTILE[2]})
     page.until("document.querySelectorAll('.alarm p').length === 2")
     alarm = page.page.get_by_role("alert")

@@ -8,7 +8,9 @@ from pathlib import Path
 from tests.source_tree import SOURCE
 
 PAGE = Path(__file__).parents[2] / "docs" / "bad-input.md"
-GIVEN = re.compile(r"(?:RefusedError|\breject|Rejected|_refused|checks\.append)\(+\s*\"([a-z0-9-]+)\"")
+GIVEN = re.compile(
+    r"(?:RefusedError|\breject|Rejected|_refused|checks\.append|return \[)\(+\s*\"([a-z0-9-]+)\""
+)
 
 
 def test_every_reason_is_explained():

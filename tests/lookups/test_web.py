@@ -155,7 +155,9 @@ def test_keys_are_asked_for_together_but_not_too_many():
         keys = [str(key) for key in range(AT_ONCE * 3)]
         found = rows(keys).lookup(served.url("/{key}"), on="sku", schema=SCHEMA).collect()
     assert found["name"].to_list() == ["x"] * len(keys)
-    assert served.together == AT_ONCE
+    # On a busy machine an answer may take too long: then the same key is asked for again while it is under way.
+    again = served.asked.total() - len(keys)
+    assert AT_ONCE <= served.together <= AT_ONCE + again
 
 
 def test_a_redirect_on_the_same_server_is_followed():

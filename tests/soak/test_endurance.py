@@ -84,8 +84,8 @@ def test_nothing_grows_and_every_row_counts_once(tmp_path: Path) -> None:
     first, last = told["p99_ms"]
     assert last <= most.p99_ratio * first
     for first, last in told["disk_mib"].values():
-        # A journal segment more or less is a matter of the moment.
-        assert last <= first + 64
+        # A few segments of the journal more or less are a matter of the moment.
+        assert last <= first + 3 * 32 + 1
         assert last <= 512
 
 
