@@ -405,18 +405,16 @@ class Program:
 
     def _common_references(self, frame: pl.DataFrame) -> Mapping[str, float] | None:
         """By column, the references of nearly all partials, if there are others; ``None``: others are many."""
-        found: dict[str, float] = {}
-        foreign = pl.repeat(value=False, n=frame.height, eager=True)
-        for name in (name for partial in self.wide for name in partial.references()):
-            column = frame[name]
-            median = column.median()
-            if not _constant(column) and isinstance(median, float):
-                found[name] = median
-                foreign |= (column != median).fill_null(value=True)
-        if foreign.sum() > frame.height * _FEW:
-            return None
         references = [name for partial in self.wide for name in partial.references()]
-        return {name: found.get(name, frame[name][0]) for name in references} if found else {}
+        if all(_constant(frame[name]) for name in references):
+            return {}
+        at: dict[str, float] = {}
+        foreign = pl.repeat(value=False, n=frame.height, eager=True)
+        for name in references:
+            median = frame[name].median()
+            at[name] = median if isinstance(median, float) else 0.0
+            foreign |= (frame[name] != at[name]).fill_null(value=True)
+        return None if foreign.sum() > frame.height * _FEW else at
 
     def _mostly_doubtful(self, frame: pl.DataFrame) -> bool:
         """Whether a merge about common references would have to be done again for most groups."""
