@@ -87,4 +87,7 @@ def test_a_plan_tells_of_quality():
     stream = feed(0).group_by().window(rr.tumbling("10s"), quality=True).agg(n=rr.count())
     assert "quality: " + ", ".join(QUALITY) in stream.node.settings
     read = stream.node.parent
-    assert typed(stream.node, {read: read.schema}).columns["rows"] == pl.UInt64
+    columns = typed(stream.node, {read: read.schema}).columns
+    results = play(stream, [rows((1, "a", 1.0, 0)), end()]).results
+    for name in QUALITY:
+        assert columns[name] == results.schema[name] == pl.UInt64

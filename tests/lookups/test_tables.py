@@ -103,6 +103,11 @@ def test_a_name_that_both_have_gets_a_suffix():
             "lookup(schema=): what a whole table holds is found out when it is read\n  try: leave schema= out",
         ),
         (
+            {"table": "ftp://shop/{key}", "on": "sku", "schema": {"name": pl.String}},
+            "lookup: one key at a time can be asked for over HTTP only, not with 'ftp://shop/{key}'\n"
+            '  try: "https://shop/products/{key}"',
+        ),
+        (
             {"table": TABLE, "on": "sku", "on_failure": "null"},
             "lookup(on_failure=): a table that cannot be read has no rows to leave null\n"
             '  try: "stale" goes on with the table that was read before',

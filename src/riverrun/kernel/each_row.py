@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -32,7 +33,7 @@ class EachRowState:
 S = TypeVar("S", bound=EachRowState)
 
 
-class EachRow(Generic[S]):
+class EachRow(ABC, Generic[S]):
     """An operator that puts out every row, once the watermark has passed it.
 
     Parameters
@@ -81,8 +82,9 @@ class EachRow(Generic[S]):
             yield rows[begin:end]
             begin = end
 
+    @abstractmethod
     def _put_out(self, state: S, piece: pl.DataFrame) -> tuple[S, pl.DataFrame]:
-        raise NotImplementedError
+        """The rows of a piece with the aggregates of their windows."""
 
     def _results(self, piece: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
         """Keys, event time, the other columns of the row, aggregates: what users see."""

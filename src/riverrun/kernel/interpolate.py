@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from riverrun.batch import IMPUTED, ROW_ORDER, visible
+from riverrun.batch import IMPUTED, ROW_ORDER
 from riverrun.kernel.keyed import ALL, keyed
 from riverrun.kernel.operator import NOTHING, Output
-from riverrun.kernel.timed import TIME, Timeline, places, seen_before
+from riverrun.kernel.timed import TIME, Timeline, seen_before, with_places, without_late
 from riverrun.windows.watermark import BEFORE_TIME
 
 #: For each column: the values before and behind, and when they were.
@@ -88,22 +88,15 @@ class Interpolate:
 
     def step(self, state: InterpolateState, frame: pl.DataFrame) -> tuple[InterpolateState, Output]:
         rows = frame.with_columns(self._instants.of(frame))
-        output = NOTHING
         seen = seen_before(rows, state.watermark_us + self.shift_us)
-        if seen is not None:
-            late = (rows[TIME] < seen - self.shift_us).fill_null(value=False)
-            if late.any():
-                missed = frame.filter(late)
-                output = Output(late=(visible(missed),), refused=places(missed))
-                rows = rows.filter(~late)
+        late = None if seen is None else (rows[TIME] < seen - self.shift_us).fill_null(value=False)
+        rows, output = without_late(rows, frame, late)
         kept = self._ready(rows.filter(pl.col(TIME).is_not_null()))
         return (replace(state, rows=(*state.rows, kept)) if kept.height else state), output
 
     def _ready(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The columns that come out, the key, the time and place, and how many values are made up."""
-        if self.order and ROW_ORDER not in rows.columns:
-            # Results of joins and windows carry no place: they come in their order.
-            rows = rows.with_columns(pl.lit(0, pl.Int64).alias(ROW_ORDER))
+        rows = with_places(rows) if self.order else rows
         made_up = pl.col(IMPUTED).fill_null(0) if IMPUTED in rows.columns else pl.lit(0, pl.UInt32)
         rows = rows.with_columns(pl.col(self.columns).cast(pl.Float64), made_up.cast(pl.UInt32).alias(IMPUTED))
         extra = [ALL] if not self.by else []

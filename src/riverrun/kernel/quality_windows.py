@@ -140,7 +140,7 @@ class QualityWindows:
         refused = _refused_within(state.refused, bounds)
         repeated = self._repeated_within(state.repeated, bounds.hstack(results.select(self._keys)))
         told = results.with_columns(refused.alias(REJECTED_ROWS), repeated.alias(DUPLICATE_ROWS))
-        return told.select(pl.exclude(QUALITY_NAMES), *QUALITY_NAMES)
+        return told.select(pl.exclude(QUALITY_NAMES), pl.col(QUALITY_NAMES).cast(pl.UInt64))
 
     def _repeated_within(self, repeated: Sequence[pl.DataFrame], windows: pl.DataFrame) -> pl.Series:
         if not repeated or not windows.height:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from riverrun.batch import IMPUTED, ROW_ORDER, visible
+from riverrun.batch import IMPUTED, ROW_ORDER
 from riverrun.kernel.keyed import ALL, keyed
 from riverrun.kernel.operator import NOTHING, Output
-from riverrun.kernel.timed import TIME, Timeline, places, seen_before
+from riverrun.kernel.timed import TIME, Timeline, seen_before, with_places, without_late
 from riverrun.plan.cleaning import Fill
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
 
@@ -102,15 +102,8 @@ class Resample:
 
     def step(self, state: ResampleState, frame: pl.DataFrame) -> tuple[ResampleState, Output]:
         rows = frame.with_columns(self._instants.of(frame))
-        late = self._late(rows, state)
-        output = NOTHING
-        if late is not None and late.any():
-            missed = frame.filter(late)
-            output = Output(late=(visible(missed),), refused=places(missed))
-            rows = rows.filter(~late)
-        if self.order and ROW_ORDER not in rows.columns:
-            # Results of joins and windows carry no place: they come in their order.
-            rows = rows.with_columns(pl.lit(0, pl.Int64).alias(ROW_ORDER))
+        rows, output = without_late(rows, frame, self._late(rows, state))
+        rows = with_places(rows) if self.order else rows
         kept = keyed(rows, self.by).select(*self.keys, *self.columns, TIME, *self.order)
         kept = kept.filter(pl.col(TIME).is_not_null())
         newest = kept[TIME].max()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from riverrun.batch import ROW_ORDER, ROW_WATERMARK
+from riverrun.batch import ROW_ORDER, ROW_WATERMARK, visible
+from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.window_frame import event_times
 
 #: The event time of a row, Int64 microseconds.
@@ -38,6 +39,21 @@ def seen_before(frame: pl.DataFrame, watermark_us: int) -> pl.Series | None:
         return None
     marks = frame[ROW_WATERMARK]
     return marks.clip(lower_bound=watermark_us)
+
+
+def without_late(
+    rows: pl.DataFrame, frame: pl.DataFrame, late: pl.Series | None
+) -> tuple[pl.DataFrame, Output]:
+    """The rows that are in time, and the others as late ones, as they stand in the frame that came."""
+    if late is None or not late.any():
+        return rows, NOTHING
+    missed = frame.filter(late)
+    return rows.filter(~late), Output(late=(visible(missed),), refused=places(missed))
+
+
+def with_places(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with their places; results of joins and windows have none, they come in their order."""
+    return rows if ROW_ORDER in rows.columns else rows.with_columns(pl.lit(0, pl.Int64).alias(ROW_ORDER))
 
 
 def places(frame: pl.DataFrame) -> tuple[pl.Series, ...]:

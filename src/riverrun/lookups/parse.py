@@ -28,6 +28,12 @@ def lookup_table_of(
     web = kind in ("http", "https")
     if headers is not None and not web:
         raise ConfigError("only web servers take headers", where="lookup(headers=)", hint="leave headers= out")
+    if isinstance(target, str) and KEY in target and not web:
+        raise ConfigError(
+            f"one key at a time can be asked for over HTTP only, not with {target!r}",
+            where="lookup",
+            hint='"https://shop/products/{key}"',
+        )
     if schema is not None and not (web and KEY in str(target)):
         raise ConfigError(
             "what a whole table holds is found out when it is read",

@@ -16,7 +16,7 @@ from riverrun.schema import INSTANT
 from riverrun.stats.aggregate import Aggregate
 from riverrun.stats.program import Program, results_schema
 from riverrun.stats.quality import COLUMNS as QUALITY_COLUMNS
-from riverrun.stats.quality import DUPLICATE_ROWS, QUALITY_NAMES, REJECTED_ROWS, quality_aggregates
+from riverrun.stats.quality import QUALITY_NAMES, quality_aggregates
 from riverrun.windows.describe import Hopping, Session, Trailing, Window
 
 #: The bounds of a window, as results and late rows carry them.
@@ -103,7 +103,7 @@ def _result_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataTy
     _check_aggregates(node, before, taken=[*columns, *BOUNDS, "revision", "final", *quality])
     aggregates, read = node.program(before)
     made = results_schema(Program(aggregates, read), pl.DataFrame(schema=dict(read)))
-    made |= {REJECTED_ROWS: pl.UInt64(), DUPLICATE_ROWS: pl.UInt64()} if node.quality else {}
+    made |= dict.fromkeys(quality, pl.UInt64())
     last = {name: made.pop(name) for name in quality}
     if node.revisions:
         made |= {"revision": pl.UInt32(), "final": pl.Boolean()}
