@@ -32,8 +32,9 @@ PIPELINE = """
 import sys, polars as pl, riverrun as rr
 schema = {"ts": rr.Timestamp("ms"), "key": pl.Int64, **dict.fromkeys("xyz", pl.Float64)}
 door = rr.read(
-    f"tcp+listen://127.0.0.1:{sys.argv[1]}", ack=True, limits=rr.Limits(connections_per_peer=100),
-    format=rr.Csv(header=False), schema=schema, time="ts",
+    f"tcp+listen://127.0.0.1:{sys.argv[1]}", ack=True,
+    limits=rr.Limits(connections_per_peer=100, max_keys=10_000_000), format=rr.Csv(header=False),
+    schema=schema, time="ts",
 )
 stats = door.group_by("key").window(rr.tumbling("1d")).agg(x=rr.var("x"), y=rr.var("y"), z=rr.var("z"))
 rr.run(stats.write(f"csv:{sys.argv[2]}/stats.csv"), state=rr.State(f"{sys.argv[2]}/state", every=sys.argv[3]))
