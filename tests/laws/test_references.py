@@ -121,6 +121,18 @@ def test_matrices_are_exact(name):
         assert got["r"][0][0] == pytest.approx(1.0, rel=1e-15)
 
 
+@pytest.mark.parametrize(("sampled", "others"), [(1e9, 4.0), (4.0, 1e9), (0.1, math.nextafter(0.1, 1.0))])
+def test_a_matrix_is_exact_when_a_sample_of_the_rows_misleads(sampled, others):
+    """Of 704 rows each eleventh tells the reference; all rows but those lie elsewhere, or one digit apart."""
+    xs = [sampled if at % 11 == 0 else others + (at % 13) * math.ulp(others) for at in range(704)]
+    ys = [float(at % 17) for at in range(704)]
+    exact = moments(xs, ys)
+    (xx, xy), _ = collected(pl.DataFrame({"x": xs, "y": ys}), c=rr.cov_matrix(["x", "y"]))["c"]
+    assert xx == pytest.approx(float(exact["var"]), rel=1e-13)
+    scale = math.sqrt(exact["var"]) * math.sqrt(moments(ys, xs)["var"])
+    assert xy == pytest.approx(float(exact["cov"]), abs=1e-13 * scale)
+
+
 def test_the_correlation_matrix_that_r_prints():
     data = json.loads((DATA / "swiss_correlation.json").read_text())
     rows = {name: [float(row[at]) for row in data["rows"]] for at, name in enumerate(data["columns"])}

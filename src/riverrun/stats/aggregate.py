@@ -108,7 +108,7 @@ class Aggregate:
     def check(self, name: str, schema: Mapping[str, pl.DataType], *, where: str) -> None:
         """Raise `PlanError` when an input is missing or is of a type that this aggregate cannot read."""
         empty, where = pl.DataFrame(schema=dict(schema)), f"{where}, {name}={self.label}"
-        dtypes = [input_dtype(item, empty, where=where) for item in self.inputs]
+        dtypes = input_dtypes(self.inputs, empty, where=where)
         for dtype in dtypes:
             self._check_type(name, dtype, where)
         if type(self).partials is Aggregate.partials:
@@ -268,6 +268,16 @@ def input_dtype(item: Input, empty: pl.DataFrame, *, where: str) -> pl.DataType:
         ) from None
     except pl.exceptions.PolarsError as error:
         raise PlanError(f"the expression {shown(item.expr)} cannot be used: {error}", where=where) from None
+
+
+def input_dtypes(items: Sequence[Input], empty: pl.DataFrame, *, where: str) -> list[pl.DataType]:
+    """As `input_dtype`, for several in one go."""
+    named = [item.expr.alias(str(at)) for at, item in enumerate(items)]
+    try:
+        return list(empty.lazy().select(named).collect_schema().values())
+    except pl.exceptions.PolarsError:
+        # One of them is to blame.
+        return [input_dtype(item, empty, where=where) for item in items]
 
 
 def label_of(function: str, *arguments: object, **options: object) -> str:

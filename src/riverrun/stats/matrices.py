@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 #: As many columns as a matrix may have: it has their square of values for each group.
 MOST_COLUMNS = 500
 
+#: So many rows, evenly chosen, tell a reference near the data.
+SAMPLE_ROWS = 64
+#: Where n·mean² is at most this part of the sum of squares about the reference, it can be subtracted from it.
+NEAR = 0.25
+
 _GROUP = f"{PARTIAL_PREFIX}group"
 
 
@@ -45,9 +50,11 @@ class CoMomentMatrix(LongPartial):
     def of_rows(self, frame: pl.DataFrame, rows: Rows, by: Sequence[str]) -> pl.DataFrame:
         names = [f"{PARTIAL_PREFIX}c{at}" for at in range(len(self.columns))]
         values = [rows.expr(item).alias(name) for item, name in zip(self.columns, names, strict=True)]
-        table = frame.select(*by, *values).drop_nulls(names)
+        table = frame.select(*by, *values)
+        if not rows.complete.issuperset(self.columns):
+            table = table.drop_nulls(names)
         groups, bounds, table = _by_group(table, by)
-        data = table.select(names).to_numpy(order="fortran")
+        data = table.select(names).to_numpy(order="fortran", writable=True)
         made = [_moments(data[start:stop]) for start, stop in pairwise(bounds)]
         return self._table(groups, made)
 
@@ -78,6 +85,8 @@ class CoMomentMatrix(LongPartial):
 
 def _by_group(table: pl.DataFrame, by: Sequence[str]) -> tuple[pl.DataFrame, list[int], pl.DataFrame]:
     """The groups in the order of their appearance, the bounds of their rows, and the rows in that order."""
+    if table.height and all(_is_constant(table[name]) for name in by):
+        return table[:1].select(by), [0, table.height], table
     groups = table.lazy().group_by(by, maintain_order=True).agg(pl.len().alias(_GROUP)).collect()
     bounds = [0, *groups[_GROUP].cum_sum()]
     groups = groups.drop(_GROUP)
@@ -89,22 +98,32 @@ def _by_group(table: pl.DataFrame, by: Sequence[str]) -> tuple[pl.DataFrame, lis
     return groups, bounds, table
 
 
+def _is_constant(values: pl.Series) -> bool:
+    return bool(values[0] == values[-1]) and values.min() == values.max() and not values.null_count()
+
+
 def _moments(data: Array) -> tuple[float, Array, Array, Array]:
-    """n, r, the mean of x − r, and C of some rows."""
+    """n, r, the mean of x − r, and C of some rows, which are used up: r is subtracted in their place."""
     import numpy as np
 
+    n, first = len(data), data[0].copy()
     with np.errstate(all="ignore"):
-        ref = data.mean(axis=0)
+        ref = data[:: max(1, n // SAMPLE_ROWS)].mean(axis=0)
         ref[~np.isfinite(ref)] = 0.0
-        centred = data - ref
-        mean = centred.mean(axis=0)
-        centred -= mean
-        c = centred.T @ centred
+        data -= ref
+        mean = data.mean(axis=0)
+        c = data.T @ data
+        if (n * mean * mean < NEAR * np.diagonal(c)).all():
+            c -= n * np.outer(mean, mean)
+        else:
+            # So far off, digits would be lost: as of values that differ in their last digits only.
+            data -= mean
+            c = data.T @ data
         # What rounding leaves of a constant must not pass for a spread.
-        small = np.flatnonzero(np.diagonal(c) <= len(data) * (1e-14 * ref) ** 2)
+        small = np.flatnonzero(np.diagonal(c) <= n * (1e-14 * ref) ** 2)
         for at in small[(data[:, small] == data[0, small]).all(axis=0)]:
-            ref[at], mean[at], c[at, :], c[:, at] = data[0, at], 0.0, 0.0, 0.0
-    return float(len(data)), ref, mean, c.ravel()
+            ref[at], mean[at], c[at, :], c[:, at] = first[at], 0.0, 0.0, 0.0
+    return float(n), ref, mean, c.ravel()
 
 
 def _merged(n: Array, ref: Array, mean: Array, c: Array) -> tuple[float, Array, Array, Array]:
@@ -147,9 +166,10 @@ class Matrix(BuiltIn):
         table, k = tables[self._partial().name], len(self.columns)
         n, c = table["n"].to_numpy(), table["c"].to_numpy().reshape(-1, k, k)
         values, defined = self.of_comoments(n, c)
-        flat = pl.Series(values.reshape(-1))
-        missing = pl.Series(~defined.reshape(-1))
-        cells = flat.zip_with(~missing, pl.repeat(None, len(flat), dtype=pl.Float64, eager=True))
+        cells = pl.Series(values.reshape(-1))
+        if not defined.all():
+            nothing = pl.repeat(None, len(cells), dtype=pl.Float64, eager=True)
+            cells = cells.zip_with(pl.Series(defined.reshape(-1)), nothing)
         matrices = cells.reshape((len(n), k, k)).arr.to_list().cast(pl.List(pl.List(pl.Float64)))
         return table.select(by).with_columns(matrices.alias("value"))
 

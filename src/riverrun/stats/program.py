@@ -15,7 +15,7 @@ from typing import Literal
 
 import polars as pl
 
-from riverrun.stats.aggregate import Aggregate, Finished, input_dtype
+from riverrun.stats.aggregate import Aggregate, Finished, input_dtypes
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX, Input, LongPartial, Rows, WidePartial
 from riverrun.stats.windowed import Needs
 
@@ -158,10 +158,8 @@ class Program:
         empty = pl.DataFrame(schema=dict(schema))
         #: No rows, in the types of those that it will read.
         self.empty = empty
-        self.dtypes = {
-            item: input_dtype(item, empty, where="agg")
-            for item in dict.fromkeys([*self.inputs, *(i for a in aggregates.values() for i in a.inputs)])
-        }
+        read = dict.fromkeys([*self.inputs, *(i for a in aggregates.values() for i in a.inputs)])
+        self.dtypes = dict(zip(read, input_dtypes(list(read), empty, where="agg"), strict=True))
         #: The columns of the rows that the aggregates read.
         self.roots = tuple(dict.fromkeys(name for item in self.inputs for name in item.expr.meta.root_names()))
         self._columns = {item: self._column_of(item) for item in self.inputs}
@@ -499,6 +497,8 @@ class Program:
         self, out: pl.DataFrame, name: str, aggregate: Aggregate, merged: Partials, by: Sequence[str]
     ) -> pl.DataFrame:
         values = aggregate.long_result(merged.long, by).rename({"value": name})
+        if values.select(by).equals(out.select(by)):
+            return out.hstack([values[name]])
         joined = out.join(values, on=by, how="left", nulls_equal=True, maintain_order="left")
         if aggregate.empty_value is None:
             return joined
