@@ -15,7 +15,7 @@ import pytest
 
 from riverrun.errors import ConfigError, SinkError, SinkUnavailable
 from riverrun.runtime.real_world import RealWorld
-from riverrun.sinks.sqlite import SqliteSink
+from riverrun.sinks.sqlite import SqliteSink, sizes_of
 from riverrun.sinks.tables import TableWriter
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -242,6 +242,23 @@ def test_an_error_of_the_table_itself(path):
     with pytest.raises(SinkError):
         writer.close()
     assert query(path, "SELECT n FROM results") == [(1,)]
+
+
+def test_however_many_rows_come_there_are_few_statements():
+    """Each is kept by the connection, and may need a megabyte."""
+    cut = {rows: list(sizes_of(rows, 500)) for rows in range(3_000)}
+    assert all(sum(sizes) == rows for rows, sizes in cut.items())
+    assert {size for sizes in cut.values() for size in sizes} == {500, 256, 128, 64, 32, 16, 8, 4, 2, 1}
+    assert cut[1_013] == [500, 500, 8, 4, 1]
+    assert (list(sizes_of(3, 1)), list(sizes_of(0, 500))) == ([1, 1, 1], [])
+
+
+@pytest.mark.parametrize("rows", [1, 3, 499, 500, 501, 1_013])
+def test_rows_stay_in_order_however_many_there_are(path, rows):
+    writer = opened(path, schema=pl.Schema({"n": pl.Int64()}))
+    writer.write(pl.DataFrame({"n": range(rows)}))
+    writer.close()
+    assert query(path, "SELECT n FROM results ORDER BY rowid") == [(n,) for n in range(rows)]
 
 
 def test_names_that_differ_by_case_only(path):

@@ -145,9 +145,11 @@ class SqliteTable:
         # Many rows in one statement take half the time of one each.
         names = ", ".join(map(quoted, columns))
         places = f"({', '.join('?' * len(columns))})"
-        for begin in range(0, height, self._rows_at_once):
-            values = [column[begin : begin + self._rows_at_once] for column in columns.values()]
-            rows = ", ".join([places] * len(values[0]))
+        begin = 0
+        for size in sizes_of(height, self._rows_at_once):
+            values = [column[begin : begin + size] for column in columns.values()]
+            begin += size
+            rows = ", ".join([places] * size)
             self._execute(
                 f"INSERT INTO {self._table} ({names}) VALUES {rows}",  # noqa: S608 - quoted names
                 list(chain.from_iterable(zip(*values, strict=True))),
@@ -205,6 +207,18 @@ class SqliteTable:
             with suppress(sqlite3.Error):  # some errors have rolled back by themselves
                 self._execute("ROLLBACK")
             raise
+
+
+def sizes_of(height: int, most: int) -> Iterator[int]:
+    """How many rows go into each statement: as many as possible, then powers of two.
+
+    A connection keeps its last 128 statements, and a long one needs a megabyte: of every number of rows there
+    is, these would be what grows over the first hours of a run.
+    """
+    while height:
+        size = most if height >= most else 1 << height.bit_length() - 1
+        height -= size
+        yield size
 
 
 @contextmanager
