@@ -25,7 +25,7 @@ class Limits:
     key_bytes : longest text that may be a grouping key, in UTF-8 bytes.
     connections, connections_per_peer : open connections of a listening source.
     first_line_s : when all connections of a listening source are taken, one that has not sent a whole line so
-        long after connecting makes room for a new one, the oldest first; an eighth of that has to do from then
+        long after connecting makes room for a new one, the oldest first; a sixteenth of that has to do from then
         on until nobody waits any more. When there is none, one that has sent nothing for a minute does, the
         longest silent first; otherwise the new one waits.
     idle_s : a connection of a listening source that sends nothing for so long is closed, whether others wait

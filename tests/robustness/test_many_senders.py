@@ -236,7 +236,7 @@ def test_04_two_thousand_who_never_finish_a_line(head: bytes) -> None:
         summary = run.end()
     print(f"input 4: a sender behind 2,000 others is heard after {heard_s:.2f} s")
     # The goal is 1 s, and what the rules come to is tested in virtual time. This is for a machine that is busy.
-    assert heard_s < 8
+    assert heard_s < 5
     assert summary.sources[0].counters["connections_closed_silent"] >= 1_700
     assert dict(summary.sources[0].reasons).get("truncated", 0) >= (1_700 if head else 0)
 

@@ -113,7 +113,8 @@ def test_behind_two_thousand_silent_ones_a_sender_is_heard_within_a_second(head)
     world.network.dial(DOOR).send(b"sound\n")
     heard = pump(world, reader, until=lambda chunks: any(chunk.data == b"sound\n" for chunk in chunks))
     assert b"sound\n" in texts(heard).values()
-    assert world.clock.monotonic_us() <= 1_000_000
+    # A real machine needs its time for two thousand connections, too, to be done within a second.
+    assert world.clock.monotonic_us() <= 750_000
 
 
 def test_once_nobody_waits_there_is_time_for_a_first_line_again():
@@ -128,7 +129,7 @@ def test_once_nobody_waits_there_is_time_for_a_first_line_again():
     pump(world, reader, lasting="6s")
     assert reader.counters["connections_closed_silent"] == 2, "the second guest has had its time, not the third"
     pump(world, reader, lasting="2s")
-    assert reader.counters["connections_closed_silent"] == 3, "in a crowd a second will do"
+    assert reader.counters["connections_closed_silent"] == 3, "in a crowd half a second will do"
 
 
 def test_a_silent_connection_keeps_its_place_while_nobody_needs_it():

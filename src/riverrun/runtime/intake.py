@@ -33,6 +33,8 @@ SOURCE_PARTITIONS = 1 << 14
 
 HEAD_BYTES = 256
 
+NO_ARRIVALS = pl.Series(ARRIVED_AT, [], dtype=INSTANT)
+
 #: Records of an arrival that are no rows.
 Refusals = tuple[Arrival, tuple[Rejected, ...]]
 
@@ -313,16 +315,21 @@ class Intake:
 
         Those that come before the first good row of a partition are left out.
         """
-        found = []
+        found: list[int] = []
         for arrival, rejected in refused:
             partition = self.tracker.partitions.get(arrival.partition)
-            before = pl.Series([BEFORE_TIME if partition is None else partition.newest_us], dtype=pl.Int64)
+            newest_us = BEFORE_TIME if partition is None else partition.newest_us
+            if not timed[arrival.partition].height:
+                # Nothing has come with them that would move it: thousands of senders who hang up in a line.
+                found += [newest_us] * len(rejected)
+                continue
+            before = pl.Series([newest_us], dtype=pl.Int64)
             # Rows that are refused here, and not by the decoder, move nothing.
             guarded = [item.rows_before for item in rejected[len(arrival.rejected) :]]
             times = event_times(timed[arrival.partition], self._time).alias("").scatter(guarded, BEFORE_TIME)
-            found.append(pl.concat([before, times]).cum_max().gather([item.rows_before for item in rejected]))
-        reached = pl.concat(found)
-        return reached.filter(reached > BEFORE_TIME)
+            reached = pl.concat([before, times]).cum_max()
+            found += reached.gather([item.rows_before for item in rejected]).to_list()
+        return pl.Series([at_us for at_us in found if at_us > BEFORE_TIME], dtype=pl.Int64)
 
     # -- order --------------------------------------------------------------------------------------
 
@@ -330,6 +337,8 @@ class Intake:
         """The rows with an event time: when they arrived, if they have no other."""
         if self.read.time is not None:
             return arrival.frame
+        if not arrival.frame.height:
+            return arrival.frame.hstack([NO_ARRIVALS])
         now = pl.Series(ARRIVED_AT, [arrival.received_us], dtype=INSTANT)
         return arrival.frame.hstack([now.new_from_index(0, arrival.frame.height)])
 

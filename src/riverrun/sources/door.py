@@ -21,7 +21,7 @@ LOOK_US = 250_000
 QUIET_US = 60_000_000
 #: While others wait behind the one that was let in for another, connections get this share of their time for a
 #: first line: thousands of silent ones must not keep a sender outside for seconds.
-CROWD_SHARE = 1 / 8
+CROWD_SHARE = 1 / 16
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +70,7 @@ class Door:
     When all are taken, new connections wait until one is free: one that has not sent a whole line within
     `limits.first_line_s` makes room, the oldest first; when there is none, one that has sent nothing for a
     minute, the longest silent first. Once one had to make room, and until nobody waits any more, there is a
-    crowd, and an eighth of that time has to do. Connections that are silent for `limits.idle_s`, or need more
+    crowd, and a sixteenth of that time has to do. Connections that are silent for `limits.idle_s`, or need more
     than `limits.line_s` for one line, have to leave in any case.
 
     Parameters
