@@ -57,6 +57,33 @@ def test_stopping_puts_everything_on_the_disk(tmp_path):
     store.close()
 
 
+def test_who_appends_may_sync_at_once_and_nobody_is_woken(tmp_path):
+    store = opened(RealWorld(seed=1), str(tmp_path / "state"))
+    told: list[tuple[str, int]] = []
+    commit = GroupCommit(
+        store, [lambda synced: told.append((threading.current_thread().name, synced))], on_failure=pytest.fail
+    )
+    commit.start()
+    for _ in range(3):
+        store.append([b"x"], notify=False)
+        commit.sync()
+    commit.stop()
+    assert told == [("MainThread", 1), ("MainThread", 2), ("MainThread", 3)]
+
+
+def test_who_syncs_at_once_tells_a_failure():
+    world = SimulatedWorld()
+    store = opened(world)
+    errors: list[Exception] = []
+    commit = GroupCommit(store, [lambda synced: pytest.fail(f"told {synced}")], on_failure=errors.append)
+    commit.start()
+    world.files.fail_sync()
+    store.append([b"x"], notify=False)
+    commit.sync()
+    commit.stop()
+    assert isinstance(errors[0], StateError)
+
+
 def test_the_first_failure_ends_it():
     world = SimulatedWorld()
     store = opened(world)

@@ -115,23 +115,29 @@ class Durable:
 
     # -- what happens ---------------------------------------------------------------------------------
 
-    def received(self, source: int, chunks: Sequence[Chunk | FrameChunk]) -> int | None:
+    def received(
+        self, source: int, chunks: Sequence[Chunk | FrameChunk], *, notify: bool = True
+    ) -> int | None:
         """Write down chunks that cannot be read again; returns the number of the record.
 
         May be called from the source's thread. They are safe once the store has synced that record.
+
+        Parameters
+        ----------
+        notify : as for `Store.append`.
         """
         progress = self.progress[source]
         if progress.replayable or not chunks:
             return None
-        return self.keep(source, chunks)
+        return self.keep(source, chunks, notify=notify)
 
-    def keep(self, source: int, chunks: Sequence[Chunk | FrameChunk]) -> int:
+    def keep(self, source: int, chunks: Sequence[Chunk | FrameChunk], *, notify: bool = True) -> int:
         """Write down chunks, whether or not they could be read again; the number of the record."""
         progress = self.progress[source]
         record = Received(self.job.source_ids[source], tuple(chunks))
         # In one go: a checkpoint in between would let go of the record before it is known to be needed.
         with self._lock:
-            number = self.store.append(to_parts(record))
+            number = self.store.append(to_parts(record), notify=notify)
             progress.pending.append(number)
             self._input_bytes += sum(len(chunk.data) for chunk in chunks if isinstance(chunk, Chunk))
         return number
@@ -210,9 +216,9 @@ class Durable:
         return self.store.append(to_parts(record))
 
     def _done(self) -> None:
+        self.delivery.complete(self.unit)
         self.position = self.unit
         self._dirty = True
-        self.delivery.complete(self.unit)
 
     # -- checkpoints ----------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class Keeper:
         self._checkpoints: deque[Checkpoint] = deque()
         self._writing = False
         self._told = 0
+        self._delivered = -1
         self._ended = False
         self._give_up_us: int | None = None
         self._acks = [Promises(pump.reader) for pump in durable.job.pumps]
@@ -62,14 +63,15 @@ class Keeper:
         if self.durable.store.synced >= record:
             self._acks[source].keep(self.durable.store.synced)
 
-    def wait_synced(self, record: int, timeout_s: float) -> None:
-        """Return when a record is on the disk and its senders were told, or after a while."""
-        with self._changed:
-            if self._told < record and not self.durable.store.full:
-                self._changed.wait(timeout_s)
+    def sync(self) -> None:
+        """Put what was written down on the disk and tell its senders, in the thread of the caller."""
+        self._group_commit.sync()
 
-    def checkpoint_if_due(self) -> None:
-        """Take a checkpoint when it is time; called between two records by the thread that applies them."""
+    def between_records(self) -> None:
+        """Called by the thread that applies records, after each: take a checkpoint when it is time."""
+        if self._delivered < self.durable.position <= self.durable.store.synced:
+            # The record was on the disk before its results were complete: no sync wakes who delivers them.
+            self._wake()
         if self.durable.due and not self._writing and not self._checkpoints:
             self._enqueue(self.durable.take())
 
@@ -115,33 +117,36 @@ class Keeper:
     def _synced(self, record: int) -> None:
         for acks in self._acks:
             acks.keep(record)
+        told, self._told = self._told, record
+        if told < self.durable.unit:
+            # With the other ones just bytes have become safe, which no thread here waits for.
+            self._wake()
+
+    def _wake(self) -> None:
         with self._changed:
-            self._told = record
             self._changed.notify_all()
 
     def _failed(self, error: Exception) -> None:
         self._failure = self._failure or error
         self._stop.now("error")
-        with self._changed:
-            self._changed.notify_all()
+        self._wake()
 
     def _deliver(self) -> None:
         durable = self.durable
         clock = self._clock
-        delivered = -1
         try:
             while True:
                 with self._changed:
                     if self._ended or self._failure is not None:
                         return
-                    ready = min(durable.store.synced, durable.unit)
+                    ready = min(durable.store.synced, durable.position)
                     due_us = durable.delivery.next_us()
-                    if ready <= delivered and (due_us is None or due_us > clock.monotonic_us()):
+                    if ready <= self._delivered and (due_us is None or due_us > clock.monotonic_us()):
                         wait_s = LOOK_UP_S if due_us is None else (due_us - clock.monotonic_us()) / 1e6
                         self._changed.wait(max(0.0, min(LOOK_UP_S, wait_s)))
-                        ready = min(durable.store.synced, durable.unit)
+                        ready = min(durable.store.synced, durable.position)
                 durable.delivery.step(ready)
-                delivered = ready
+                self._delivered = ready
         except Exception as error:
             self._failed(error)
 

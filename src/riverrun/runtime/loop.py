@@ -74,7 +74,7 @@ class Kept:
         self._keeper.check()
         self._durable.delivery.wait_for_room(lambda: self._stop.asked or self._keeper.failed)
         self._durable.apply(item)
-        self._keeper.checkpoint_if_due()
+        self._keeper.between_records()
 
     def end(self, item: Item) -> None:
         """Windows close only when nothing will ever come; otherwise the next run goes on."""
@@ -85,7 +85,7 @@ class Kept:
     def tick(self) -> None:
         self._keeper.check()
         self._durable.tick()
-        self._keeper.checkpoint_if_due()
+        self._keeper.between_records()
 
     def close(self) -> None:
         self._keeper.close(complete=True)

@@ -39,10 +39,6 @@ from riverrun.state.snapshot import FrameNumbers
 from riverrun.state.store import Store
 from riverrun.world import World
 
-#: Those who send little are not asked again before what they sent is on the disk, or so long has passed.
-SETTLE_S = 0.005
-
-
 @dataclass(slots=True)
 class OpenState:
     """An open state folder, before the pipeline stands.
@@ -181,19 +177,18 @@ def _with_ends(durable: Durable, at: int, left: Left) -> Left:
 def _intaking(at: int, keeper: Keeper, left: Left) -> Intaking:
     job = keeper.durable.job
 
-    def write_down(chunks: Sequence[AnyChunk]) -> int | None:
-        record = keeper.durable.received(at, chunks)
+    def write_down(chunks: Sequence[AnyChunk], at_once: bool) -> int | None:
+        record = keeper.durable.received(at, chunks, notify=not at_once)
         if record is not None:
             keeper.promise(at, record, ends_of(chunks))
+            if at_once:
+                keeper.sync()
         return record
-
-    def settle(record: int) -> None:
-        keeper.wait_synced(record, SETTLE_S)
 
     bookmark = job.pumps[at].reader.bookmark()
     rest = Gathered(tuple(left.chunks), left.upto, bookmark)
     store = keeper.durable.store
-    return Intaking(at, job, write_down, rest, settle, lambda: store.full or store.crowded)
+    return Intaking(at, job, write_down, rest, lambda: store.full or store.crowded)
 
 
 def _check(pumps: Sequence[Pump]) -> None:

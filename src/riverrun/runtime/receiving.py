@@ -24,7 +24,8 @@ STOP_CHECK_US = 200_000
 
 RECEIVE_BYTES = 1024 * 1024
 
-#: Of senders who wait for answers, less than this is only a beginning.
+#: Of senders who wait for answers, less than this is put on the disk at once, by the thread that receives: what
+#: they send when they have their answers comes together then. More of it goes on to be received meanwhile.
 LITTLE_BYTES = 128 * 1024
 
 #: Once asked to stop, a source that never falls silent is read for so long yet.
@@ -33,9 +34,10 @@ DRAIN_US = 1_000_000
 #: While somebody behind is busy, so long passes before it is looked again whether more has come.
 GATHER_US = 1_000
 
-#: Where senders wait for answers, decoding rests so many times as long as it worked, so that small blocks do
-#: not take the time that answers need; but never longer than this, nor when a whole block has come.
-REST_TIMES, REST_US = 3, 20_000
+#: Where senders wait for answers, decoding rests so many times as long as it worked: many small blocks would take
+#: the time that answers need, and what is safe in the journal can wait. But it never rests longer than this, nor
+#: when a whole block has come.
+REST_TIMES, REST_US = 15, 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +64,15 @@ class Intaking:
     Parameters
     ----------
     write_down : keeps chunks that cannot be read again, and tells the number of their record; ``None``:
-        nothing is kept.
+        nothing is kept. With ``True``, they are on the disk when it returns, and their senders know it.
     left : chunks of an earlier run that are safe, and that nobody has applied yet.
-    settle : waits until a record is on the disk, or for a moment.
     full : whether the disk has no space, so that nothing more can be kept.
     """
 
     at: int
     job: Job
-    write_down: Callable[[Sequence[AnyChunk]], int | None] | None = None
+    write_down: Callable[[Sequence[AnyChunk], bool], int | None] | None = None
     left: Gathered = field(default_factory=lambda: Gathered(()))
-    settle: Callable[[int], None] = lambda _: None
     full: Callable[[], bool] = lambda: False
 
     @property
@@ -166,7 +166,7 @@ def _received(
     if pump.held:
         # Somebody has looked at the first bytes already.
         held = pump.let_go()
-        yield intaking.gathered(held, write_down(held), metered.charge(held))
+        yield intaking.gathered(held, write_down(held, False), metered.charge(held))
     gathered: list[AnyChunk] = []
     size, charged, upto = 0, 0, None
     drained_us: int | None = None
@@ -180,11 +180,11 @@ def _received(
             world.wait((), world.clock.monotonic_us() + STOP_CHECK_US)
             continue
         chunks = [] if intaking.full() else metered.receive(RECEIVE_BYTES)
+        came = sum(_size(chunk) for chunk in chunks)
         if chunks:
-            upto = write_down(chunks)
+            upto = write_down(chunks, waits_for_answers and came < LITTLE_BYTES)
         gathered += chunks
         charged += metered.charge(chunks)
-        came = sum(_size(chunk) for chunk in chunks)
         size += came
         # Nobody but us can make room if it is us who gather what takes it.
         more = (busy() or came >= RECEIVE_BYTES) and not metered.full
@@ -194,9 +194,6 @@ def _received(
         elif gathered and not chunks:
             pause(GATHER_US / 1e6)
             continue
-        if 0 < came < LITTLE_BYTES and upto is not None and waits_for_answers:
-            # Those who wait for answers send when they have them: what they send now comes together then.
-            intaking.settle(upto)
         silent = not chunks and not metered.paused
         if drained_us is not None and (silent or world.clock.monotonic_us() >= drained_us):
             break
@@ -216,7 +213,7 @@ def _comes_again(intaking: Intaking) -> bool:
     return intaking.write_down is not None and intaking.pump.read.source.acknowledges
 
 
-def _forget(_: Sequence[AnyChunk]) -> None:
+def _forget(_: Sequence[AnyChunk], __: bool) -> None:
     """Nothing is kept."""
 
 
@@ -273,14 +270,20 @@ class _Aside:
             return True
         return self._intaking.world.clock.monotonic_us() < self._rest_until_us
 
+    def _pause(self, _: float) -> None:
+        """Wait until more has come, or those behind may be free."""
+        world = self._intaking.world
+        behind = self._working or self._slot is not None or self._queue.backlog
+        rest_us = 0 if behind else self._rest_until_us - world.clock.monotonic_us()
+        wait_for(self._intaking.pump, world, at_most_us=max(GATHER_US, rest_us))
+
     def _receive(self) -> None:
-        pump, world = self._intaking.pump, self._intaking.world
         try:
             received = _received(
                 self._intaking,
-                Metered(pump, self._intaking.at, self._queue.budget),
+                Metered(self._intaking.pump, self._intaking.at, self._queue.budget),
                 self._busy,
-                lambda _: wait_for(pump, world, at_most_us=GATHER_US),
+                self._pause,
                 self._stop,
             )
             for gathered in received:

@@ -19,8 +19,8 @@ class GroupCommit:
 
     Parameters
     ----------
-    listeners : called in this thread with the last frame that is on the disk, whenever it has grown.
-    on_failure : called once, with the failure that ends the thread.
+    listeners : called with the last frame that is on the disk, whenever it has grown; by one thread at a time.
+    on_failure : called with the failure that ends it, by each thread that meets it.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class GroupCommit:
         self._arrived = threading.Event()
         self._stopping = False
         self._told = store.synced
+        self._round = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="riverrun-sync", daemon=True)
 
     def start(self) -> None:
@@ -49,19 +50,30 @@ class GroupCommit:
         self._thread.join()
         self._store.notify = None
 
+    def sync(self) -> None:
+        """Put everything that was appended so far on the disk and tell it, in the thread of the caller.
+
+        It need not wait for another thread to wake up, and to be woken by it.
+        """
+        try:
+            self._sync()
+        except (StateError, OSError) as error:
+            self._on_failure(error)
+
     def _run(self) -> None:
         try:
             while not self._stopping:
                 self._arrived.wait(RETRY_SECONDS if self._store.full else None)
-                self._round()
-            self._round()
+                self._arrived.clear()
+                self._sync()
+            self._sync()
         except (StateError, OSError) as error:
             self._on_failure(error)
 
-    def _round(self) -> None:
-        self._arrived.clear()
-        synced = self._store.sync()
-        if synced > self._told:
-            self._told = synced
-            for listener in self._listeners:
-                listener(synced)
+    def _sync(self) -> None:
+        with self._round:
+            synced = self._store.sync()
+            if synced > self._told:
+                self._told = synced
+                for listener in self._listeners:
+                    listener(synced)

@@ -47,7 +47,7 @@ class Store:
     id : of the folder, made when it was: 32 hexadecimal digits.
     recovery : what was found when it was opened.
     dead_letters : the records that were not accepted, to be looked at.
-    notify : called after every `append`, for whoever syncs.
+    notify : called after an `append`, for whoever syncs.
     full : the disk is; nothing is stored, and nothing is acknowledged, until there is space.
     """
 
@@ -168,15 +168,19 @@ class Store:
         """
         return self._kept_bytes + 2 * self._journal.waiting_bytes > self._free_bytes
 
-    def append(self, parts: Sequence[bytes | memoryview]) -> int:
+    def append(self, parts: Sequence[bytes | memoryview], *, notify: bool = True) -> int:
         """Add a frame to the journal, given in parts; its sequence. It is not safe before a `sync`.
 
         The parts are not copied, so they must not change until then. May be called from any thread.
+
+        Parameters
+        ----------
+        notify : whether to wake whoever syncs; not needed when the caller does so itself right away.
         """
         self._check_usable()
         assert self._begun, "begin() comes first"
         sequence = self._journal.append(parts)
-        if self.notify is not None:
+        if notify and self.notify is not None:
             self.notify()
         return sequence
 
