@@ -15,7 +15,7 @@ import riverrun as rr
 from riverrun.kernel.paired_trailing import PairedTrailing
 from riverrun.kernel.rolling import RollingState, RollingWindows, can_be_summed
 from riverrun.kernel.window_frame import WindowFrame
-from riverrun.state.snapshot import Decoder, Encoder
+from riverrun.state.snapshot import Decoder, Encoder, frame_from_bytes
 from riverrun.stats.program import Program
 from riverrun.windows.describe import Trailing
 from tests.kernel.streams import examples, feed, played, seconds
@@ -238,7 +238,7 @@ def test_a_state_that_was_kept_goes_on_alike():
     for rows in batches:
         encoder = Encoder()
         document = encoder.encode(state, where="test")
-        decoder = Decoder(encoder.blobs.__getitem__)
+        decoder = Decoder(lambda number, blobs=encoder.blobs: frame_from_bytes(blobs[number]))
         state = decoder.decode(document, RollingState, where="test")
         state, _ = windows.step(state, rows)
         state, out = windows.advance(state, int(rows["t"].cast(pl.Int64).max()) + 1)

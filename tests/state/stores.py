@@ -30,7 +30,7 @@ def filled(world: World, bodies: list[bytes], path: str = "state") -> Store:
 
 def bodies(store: Store, after: int = 0) -> list[bytes]:
     """The frames that are found behind `after`."""
-    return [frame.body for frame in store.frames(after)]
+    return [bytes(frame.body) for frame in store.frames(after)]
 
 
 def power_cut(world: SimulatedWorld) -> None:

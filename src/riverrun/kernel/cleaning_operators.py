@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from riverrun.kernel.fences import Fences
-from riverrun.kernel.forward_fill import ForwardFill
-from riverrun.kernel.interpolate import Interpolate
-from riverrun.kernel.latest import Latest
 from riverrun.kernel.opening import Opening
 from riverrun.kernel.operator import Operator
-from riverrun.kernel.resample import Resample
-from riverrun.kernel.running_scale import RunningScale
 from riverrun.kernel.timed import Timeline
-from riverrun.kernel.unique import Unique
-from riverrun.kernel.user_step import UserOperator
 from riverrun.plan import cleaning, remembering, scaling
 from riverrun.plan.stateful import Stateful
 
 
 def _unique(node: cleaning.Unique, opening: Opening) -> Operator[Any]:
+    from riverrun.kernel.unique import Unique
+
     return Unique(node.keys, node.within_us, _timeline(opening))
 
 
 def _forward_fill(node: cleaning.ForwardFill, opening: Opening) -> Operator[Any]:
+    from riverrun.kernel.forward_fill import ForwardFill
+
     return ForwardFill(
         node.columns,
         node.by,
@@ -35,6 +31,8 @@ def _forward_fill(node: cleaning.ForwardFill, opening: Opening) -> Operator[Any]
 
 
 def _resample(node: cleaning.Resample, opening: Opening) -> Operator[Any]:
+    from riverrun.kernel.resample import Resample
+
     return Resample(
         node.every_us,
         node.by,
@@ -48,6 +46,8 @@ def _resample(node: cleaning.Resample, opening: Opening) -> Operator[Any]:
 
 
 def _interpolate(node: cleaning.Interpolate, opening: Opening) -> Operator[Any]:
+    from riverrun.kernel.interpolate import Interpolate
+
     return Interpolate(
         node.columns,
         node.by,
@@ -60,15 +60,23 @@ def _interpolate(node: cleaning.Interpolate, opening: Opening) -> Operator[Any]:
 
 def _scale(node: scaling.Scale, opening: Opening) -> Operator[Any]:
     if isinstance(node.scaling, scaling.Fence):
+        from riverrun.kernel.fences import Fences
+
         return Fences(node.columns, node.by, node.scaling, max_keys=opening.max_keys)
+    from riverrun.kernel.running_scale import RunningScale
+
     return RunningScale(node.columns, node.by, node.scaling, max_keys=opening.max_keys)
 
 
 def _latest(node: remembering.Latest, opening: Opening) -> Operator[Any]:
+    from riverrun.kernel.latest import Latest
+
     return Latest(node.by, _timeline(opening), ordered=not opening.one_partition, max_keys=opening.max_keys)
 
 
 def _user_step(node: remembering.UserStep, opening: Opening) -> Operator[Any]:
+    from riverrun.kernel.user_step import UserOperator
+
     return UserOperator(node, opening.after, max_keys=opening.max_keys)
 
 

@@ -1,40 +1,36 @@
-"""Which operator runs a stateful node: one line for each kind of node."""
+"""Which operator runs a stateful node: one line for each kind of node.
+
+Operators are loaded by the first plan that needs them: all of them together take a tenth of a second.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from riverrun.kernel.asof_join import AsofMatches
-from riverrun.kernel.bounded_sessions import BoundedSessions
 from riverrun.kernel.cleaning_operators import CLEANING
-from riverrun.kernel.counting import CountingWindows
 from riverrun.kernel.fixed_windows import FixedWindows
-from riverrun.kernel.interval_join import IntervalPairs
-from riverrun.kernel.join_rows import Side
-from riverrun.kernel.keyed_lookup import KeyedAnswers
-from riverrun.kernel.lookup import TableLookup
 from riverrun.kernel.opening import Opening
 from riverrun.kernel.operator import JoinOperator, Operator
-from riverrun.kernel.paired_trailing import PairedTrailing
-from riverrun.kernel.quality_windows import ClosingWindows, QualityWindows
-from riverrun.kernel.rolling import RollingWindows, can_be_summed
-from riverrun.kernel.sessions import SessionWindows
-from riverrun.kernel.trailing import TrailingWindows
-from riverrun.kernel.union import UnionRows
 from riverrun.kernel.window_frame import WindowFrame
-from riverrun.kernel.window_join import FixedWindowPairs, SessionPairs, WindowPairs
 from riverrun.plan.joins import AsofJoin, IntervalJoin, Join, WindowJoin, right_names
 from riverrun.plan.lookup import KeyedLookup, Lookup
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
 from riverrun.plan.union import Union
 from riverrun.plan.window_aggregate import WindowAggregate
-from riverrun.stats.paired import can_be_paired
 from riverrun.stats.program import Program
 from riverrun.windows.describe import Counting, Fixed, Session, Trailing
+
+if TYPE_CHECKING:
+    from riverrun.kernel.asof_join import AsofMatches
+    from riverrun.kernel.interval_join import IntervalPairs
+    from riverrun.kernel.join_rows import Side
+    from riverrun.kernel.quality_windows import ClosingWindows
+    from riverrun.kernel.union import UnionRows
+    from riverrun.kernel.window_join import WindowPairs
 
 AnyOperator = Operator[Any] | JoinOperator[Any]
 
@@ -47,13 +43,28 @@ def open_operator(node: Stateful, opening: Opening) -> AnyOperator:
 def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
     frame, program = _window_frame(node, opening), Program(*node.program(opening.before[0]))
     if isinstance(node.window, Trailing):
-        if node.window.period_us is not None and can_be_summed(program):
-            return RollingWindows(node.window, frame, program)
-        if can_be_paired(program):
-            return PairedTrailing(node.window, frame, program)
-        return TrailingWindows(node.window, frame, program)
+        return _trailing(node.window, frame, program)
     windows = _closing_windows(node, node.window, frame, program, opening)
-    return QualityWindows(windows, frame) if node.quality else windows
+    if not node.quality:
+        return windows
+    from riverrun.kernel.quality_windows import QualityWindows
+
+    return QualityWindows(windows, frame)
+
+
+def _trailing(window: Trailing, frame: WindowFrame, program: Program) -> Operator[Any]:
+    from riverrun.kernel.rolling import RollingWindows, can_be_summed
+    from riverrun.stats.paired import can_be_paired
+
+    if window.period_us is not None and can_be_summed(program):
+        return RollingWindows(window, frame, program)
+    if can_be_paired(program):
+        from riverrun.kernel.paired_trailing import PairedTrailing
+
+        return PairedTrailing(window, frame, program)
+    from riverrun.kernel.trailing import TrailingWindows
+
+    return TrailingWindows(window, frame, program)
 
 
 def _window_frame(node: WindowAggregate, opening: Opening) -> WindowFrame:
@@ -88,9 +99,15 @@ def _closing_windows(
             max_keys=opening.max_keys,
         )
     if isinstance(window, Counting):
+        from riverrun.kernel.counting import CountingWindows
+
         return CountingWindows(window, frame, program, max_keys=opening.max_keys)
     if window.maximum_us is not None:
+        from riverrun.kernel.bounded_sessions import BoundedSessions
+
         return BoundedSessions(window, frame, program, max_keys=opening.max_keys)
+    from riverrun.kernel.sessions import SessionWindows
+
     return SessionWindows(
         window,
         frame,
@@ -102,26 +119,36 @@ def _closing_windows(
 
 
 def _union(node: Union, opening: Opening) -> UnionRows:
+    from riverrun.kernel.union import UnionRows
+
     del node
     return UnionRows(tuple(opening.after.columns), opening.places)
 
 
 def _sides(node: Join, opening: Opening) -> tuple[Side, Side, Mapping[str, str]]:
+    from riverrun.kernel.join_rows import Side
+
     left, right = opening.before
     return Side(left, node.on), Side(right, node.on), right_names(left, right, node.on)
 
 
 def _asof_join(node: AsofJoin, opening: Opening) -> AsofMatches:
+    from riverrun.kernel.asof_join import AsofMatches
+
     left, right, names = _sides(node, opening)
     return AsofMatches(left, right, node.span, names, direction=node.direction, exact=node.exact)
 
 
 def _interval_join(node: IntervalJoin, opening: Opening) -> IntervalPairs:
+    from riverrun.kernel.interval_join import IntervalPairs
+
     left, right, names = _sides(node, opening)
     return IntervalPairs(left, right, node.span, names, outer=node.how == "left")
 
 
 def _window_join(node: WindowJoin, opening: Opening) -> WindowPairs:
+    from riverrun.kernel.window_join import FixedWindowPairs, SessionPairs
+
     left, right, names = _sides(node, opening)
     outer = node.how == "left"
     if isinstance(node.window, Fixed):
@@ -131,6 +158,8 @@ def _window_join(node: WindowJoin, opening: Opening) -> WindowPairs:
 
 
 def _lookup(node: Lookup, opening: Opening) -> Operator[Any]:
+    from riverrun.kernel.lookup import TableLookup
+
     (before,) = opening.before
     return TableLookup(
         node.on,
@@ -144,6 +173,8 @@ def _lookup(node: Lookup, opening: Opening) -> Operator[Any]:
 
 
 def _keyed_lookup(node: KeyedLookup, opening: Opening) -> Operator[Any]:
+    from riverrun.kernel.keyed_lookup import KeyedAnswers
+
     (before,) = opening.before
     return KeyedAnswers(
         node.on,

@@ -99,7 +99,7 @@ def to_parts(record: Record) -> list[bytes | memoryview]:
             return _with_said(_ENDED, {"s": record.source}, record.said)
 
 
-def from_body(body: bytes, *, where: str) -> Record:
+def from_body(body: bytes | memoryview, *, where: str) -> Record:
     """The record of a journal frame. Raises `StateError` when it is none."""
     try:
         kind, length = _HEAD.unpack_from(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -57,8 +57,11 @@ class OpenState:
     @staticmethod
     def open(state: State, world: World, settings: StoreSettings | None = None) -> OpenState:
         """Open or make the folder. Raises `StateError` when it is in use, damaged or not ours."""
-        settings = replace(settings or StoreSettings(), history_bytes=state.history_bytes)
-        store = Store.open(state.path, world, settings=settings)
+        return OpenState.of(state, Store.open_for_run(state, world, settings))
+
+    @staticmethod
+    def of(state: State, store: Store) -> OpenState:
+        """What is in an open folder; it is closed when that cannot be read."""
         try:
             return OpenState(state, store, past_of(store))
         except BaseException:

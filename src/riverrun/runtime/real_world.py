@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from riverrun.clock import Clock, SystemClock
 from riverrun.runtime.real_files import RealFiles
 from riverrun.runtime.real_network import PendingConnection, RealNetwork
-from riverrun.runtime.real_web import RealWeb
 from riverrun.world import Files, Network, StandardInput, Waitable, Web
 
 #: What we ask the kernel to keep in a pipe into us: sixteen times the default means fewer switches.
@@ -37,7 +36,7 @@ class RealWorld:
     def __init__(self, seed: int | None = None, clock: Clock | None = None) -> None:
         self._clock = clock if clock is not None else SystemClock()
         self._network = RealNetwork()
-        self._web = RealWeb(self._clock)
+        self._web: Web | None = None
         self._files = RealFiles()
         self._random = random.Random(seed)  # noqa: S311 - spreads retries, guards no secret
         self._stdin = PipedInput(0)
@@ -55,6 +54,10 @@ class RealWorld:
 
     @property
     def web(self) -> Web:
+        if self._web is None:
+            from riverrun.runtime.real_web import RealWeb  # TLS and HTTP are loaded by who asks over them
+
+            self._web = RealWeb(self._clock)
         return self._web
 
     @property

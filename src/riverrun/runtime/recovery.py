@@ -53,7 +53,7 @@ class Left:
 
 def past_of(store: Store) -> Past | None:
     """What the store holds; ``None`` in a new folder."""
-    decoder = Decoder(store.blob)
+    decoder = Decoder(store.frame)
     runs = store.values(RUN)
     if not runs:
         return None
@@ -134,7 +134,7 @@ def restore_job(job: Job, past: Past, store: Store, drop: Sequence[str] = ()) ->
 
     Raises `StateError` for a step whose state does not fit, naming it.
     """
-    decoder = Decoder(store.blob)
+    decoder = Decoder(store.frame)
     states = store.values("state")
     now = {step.id: (at, step) for at, step in enumerate(job.flow.steps) if step.operator is not None}
     _check_steps(past, {name: step for name, (_, step) in now.items()}, drop)

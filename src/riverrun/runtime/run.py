@@ -1,4 +1,4 @@
-"""The thin shell around a job: signals, sinks, the dashboard, and the start and the end of everything."""
+"""The thin shell around a run: checks, signals, and the state folder, read while the rest is loaded."""
 
 from __future__ import annotations
 
@@ -7,26 +7,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from riverrun.clock import Clock, Duration, parse_duration
 from riverrun.errors import PlanError
 from riverrun.plan.nodes import Output, Read, sources_of
-from riverrun.runtime.dead_letters import DeadLetters
-from riverrun.runtime.ends import Ends, Page
-from riverrun.runtime.health import Health
-from riverrun.runtime.history import HistoryReader
-from riverrun.runtime.job import Job
-from riverrun.runtime.loop import InMemory, Kept, Loop, Watcher
-from riverrun.runtime.opening import OpenState, start_kept
-from riverrun.runtime.pump import Pump
 from riverrun.runtime.real_world import RealWorld
-from riverrun.runtime.receiving import RECEIVE_BYTES, Intaking, wait_for
 from riverrun.runtime.stop import Stop
-from riverrun.runtime.summary import Summary
 from riverrun.state.describe import State
 from riverrun.world import World
+
+if TYPE_CHECKING:
+    from riverrun.runtime.health import Health
+    from riverrun.runtime.pump import Pump
+    from riverrun.runtime.summary import Summary
 
 
 def run_outputs(
@@ -47,115 +41,50 @@ def run_outputs(
 ) -> Summary:
     """Run outputs until their inputs end, a signal comes, or `until` has passed. See `riverrun.run`."""
     _check_outputs(outputs)
-    # What is run over again asks nobody, and so promises nothing.
-    again = [pump.read for pump in pumps or () if isinstance(pump.reader, HistoryReader)]
+    again = _run_again(pumps or ())
     for read in sources_of(*(output.node for output in outputs)):
         if read not in again:
             _check_promises(read, kept=state is not None)
+    state = State(state) if isinstance(state, str) else state
     world = world if world is not None else RealWorld(clock=clock)
     stop = stop if stop is not None else Stop()
     limit_us = None if until is None else parse_duration(until, where="run(until=)")
     with ExitStack() as stack:
         stack.enter_context(_signals(stop))
-        opened = _opened(state, world, stack)
-        letters = DeadLetters(world, dead_letters)
-        stack.callback(letters.close)
-        if pumps is None:
-            pumps = _pumps(sources_of(*(output.node for output in outputs)), world, opened, stack)
-        began_us = world.clock.monotonic_us()
-        deadline_us = None if limit_us is None else began_us + limit_us
-        stop.on_stop(world.wake)
-        if not _until_ready(pumps, world, stop, deadline_us):
-            return Summary(name, 0.0, (), 0, stop.reason)
-        page = Page()
-        job, engaged, intakings = _engaged(outputs, name, pumps, world, letters, page, opened, stop, stack)
-        watch = Watcher(watcher) if watcher is not None else None
-        loop = Loop(job, engaged, intakings, stop, watch)
-        stack.callback(loop.close)
-        # Before the dashboard, which takes a second or two to load: rows shall not wait for it to be received.
-        loop.start()
-        if dashboard is not None:
-            before_us = world.clock.monotonic_us()
-            shown = page.show(job, dashboard, allow_unauthenticated=allow_unauthenticated)
-            stack.callback(shown.stop)
-            # Loading the dashboard takes a second or two, which are no part of the run.
-            if deadline_us is not None:
-                deadline_us += world.clock.monotonic_us() - before_us
-            if on_dashboard is not None:
-                on_dashboard(shown.url)
-            else:
-                print(f"dashboard: {shown.url}", file=sys.stderr)
-        loop.run(deadline_us)
-        loop.close()
-        engaged.close()
-        job.running = False
-        if watch is not None:
-            watch.tick(job, force=True)
-        seconds = (world.clock.monotonic_us() - began_us) / 1e6
-        last = job.health()
-        reason = stop.reason or "end of input"
-        return Summary(name, seconds, last.sources, job.results, reason, last.state)
+        store = None
+        if state is not None:
+            from riverrun.state.store import Store  # SQLite is loaded by who keeps state
+
+            store = Store.open_for_run(state, world)
+            stack.callback(store.close)
+        # Threads are reading the frames of the state by now, which takes as long as to load the rest.
+        from riverrun.runtime.opening import OpenState
+        from riverrun.runtime.running import run_opened
+
+        return run_opened(
+            outputs,
+            name=name,
+            opened=OpenState.of(state, store) if state is not None and store is not None else None,
+            dashboard=dashboard,
+            limit_us=limit_us,
+            dead_letters=dead_letters,
+            watcher=watcher,
+            pumps=pumps,
+            world=world,
+            stop=stop,
+            on_dashboard=on_dashboard,
+            allow_unauthenticated=allow_unauthenticated,
+            stack=stack,
+        )
 
 
-def _engaged(
-    outputs: Sequence[Output],
-    name: str,
-    pumps: Sequence[Pump],
-    world: World,
-    letters: DeadLetters,
-    page: Page,
-    opened: OpenState | None,
-    stop: Stop,
-    stack: ExitStack,
-) -> tuple[Job, InMemory | Kept, list[Intaking]]:
-    """The job, and what is done with all that happens to it."""
-    if opened is not None:
-        return start_kept(outputs, name, pumps, world, letters, page, opened, stop, stack)
-    ends = Ends(outputs, world)
-    stack.callback(ends.close)
+def _run_again(pumps: Sequence[Pump]) -> list[Read]:
+    """The sources in whose place the journal stands: it asks nobody, and so promises nothing."""
+    if not pumps:
+        return []
+    from riverrun.runtime.history import HistoryReader
 
-    def deliver(output: int, frame: pl.DataFrame) -> None:
-        ends.deliver(output, frame)
-        page.publish(output, frame)
-
-    job = Job(name, outputs, pumps, world, letters, deliver)
-    ends.open(job)
-    return job, InMemory(job, ends), [Intaking(at, job) for at in range(len(pumps))]
-
-
-def _opened(state: str | State | None, world: World, stack: ExitStack) -> OpenState | None:
-    if state is None:
-        return None
-    opened = OpenState.open(State(state) if isinstance(state, str) else state, world)
-    stack.callback(opened.close)
-    return opened
-
-
-def _pumps(reads: Sequence[Read], world: World, opened: OpenState | None, stack: ExitStack) -> list[Pump]:
-    pumps = []
-    for read, memory in zip(reads, opened.memories(reads) if opened else [None] * len(reads), strict=True):
-        pump = Pump(read, world, memory)
-        stack.callback(pump.close)
-        pumps.append(pump)
-    if opened is not None:
-        opened.resume(pumps)
-    return pumps
-
-
-def _until_ready(pumps: Sequence[Pump], world: World, stop: Stop, deadline_us: int | None) -> bool:
-    """Look at what comes until every schema is known; whether the run may begin, or was stopped before."""
-    while not all(pump.ready for pump in pumps):
-        for pump in pumps:
-            if not pump.ready:
-                pump.look(pump.receive(RECEIVE_BYTES))
-        if deadline_us is not None and world.clock.monotonic_us() >= deadline_us:
-            stop.now("until")
-        if stop.asked:
-            return False
-        waiting = [pump for pump in pumps if not pump.ready]
-        if waiting:
-            wait_for(waiting[0], world)
-    return True
+    return [pump.read for pump in pumps if isinstance(pump.reader, HistoryReader)]
 
 
 def _check_promises(read: Read, *, kept: bool) -> None:

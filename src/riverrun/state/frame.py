@@ -36,7 +36,7 @@ class Frame:
     """One frame of the journal."""
 
     sequence: int
-    body: bytes
+    body: bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from riverrun.limits import MIB
 from riverrun.state.damage import damaged
 from riverrun.state.frame import HEADER_BYTES, Frame, FrameHeader, body_checksum, pack_header, salted
 from riverrun.state.scan import Findings, Known, Place, SegmentFile, scan
@@ -30,6 +31,9 @@ from riverrun.state.settings import StoreSettings
 from riverrun.state.spares import Spares
 from riverrun.state.tide_mark import TideMark
 from riverrun.world import Files, PlacedFile
+
+#: What `Journal.recover` has read is kept until the journal begins, up to so much: it is read twice.
+KEPT_BYTES = 128 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Journal:
     _sizes: dict[SegmentName, int] = field(default_factory=dict)
     _places: list[Place] = field(default_factory=list)
     _found_segments: list[SegmentFile] = field(default_factory=list)
+    _kept: dict[SegmentName, bytes] = field(default_factory=dict)
     _open: _Open | None = None
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _writing: deque[_Waiting] = field(default_factory=deque)
@@ -158,7 +163,7 @@ class Journal:
                 continue
             if place.segment != segment:
                 segment, data = place.segment, memoryview(self._found_segments[place.segment].read())
-            yield Frame(place.sequence, bytes(data[place.offset : place.offset + place.length]))
+            yield Frame(place.sequence, data[place.offset : place.offset + place.length])
 
     def begin(self) -> None:
         """Start a new segment, with the frames written anew at its beginning that may not be safe.
@@ -176,6 +181,7 @@ class Journal:
     def forget_found(self) -> None:
         """The frames that `recover` found are not asked for any more."""
         self._places, self._found_segments = [], []
+        self._kept.clear()
 
     # Running
 
@@ -229,6 +235,7 @@ class Journal:
             self._open.file.close()
             self._open = None
         self._mark.close()
+        self.forget_found()
 
     def _history(self, older: Sequence[SegmentName]) -> int:
         """How many of these segments, the newest, are kept though nobody needs them."""
@@ -286,9 +293,14 @@ class Journal:
         size = status.size if status is not None else 0
 
         def read() -> bytes:
+            if (kept := self._kept.get(name)) is not None:
+                return kept
             file = self.files.open_read(self._path(str(name)))
             try:
-                return file.read_at(0, size)
+                data = file.read_at(0, size)
+                if sum(map(len, self._kept.values())) + len(data) <= KEPT_BYTES:
+                    self._kept[name] = data
+                return data
             except OSError as error:
                 cause = f"cannot be read: {error.strerror or error}"
                 raise damaged(self.folder, f"journal/{name}", None, cause) from error

@@ -147,11 +147,11 @@ class Decoder:
 
     Parameters
     ----------
-    blob : the bytes of a numbered frame.
+    frame : a numbered frame.
     """
 
-    def __init__(self, blob: Callable[[int], bytes]) -> None:
-        self._blob = blob
+    def __init__(self, frame: Callable[[int], pl.DataFrame]) -> None:
+        self._read = frame
         self._frames: dict[tuple[int, str], pl.DataFrame | pl.Series] = {}
 
     def decode(self, document: bytes, kind: type[T], *, where: str, also: tuple[type, ...] = ()) -> T:
@@ -221,7 +221,7 @@ class Decoder:
     def _frame(self, number: int, kind: str) -> pl.DataFrame | pl.Series:
         known = self._frames.get((number, kind))
         if known is None:
-            frame = frame_from_bytes(self._blob(number))
+            frame = self._read(number)
             known = self._frames[number, kind] = frame if kind == "frame" else frame.to_series()
         return known
 

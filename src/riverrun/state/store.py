@@ -20,12 +20,17 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import polars as pl
 
 from riverrun.errors import StateError, StateFullError
+from riverrun.state.ahead import WORTH_BYTES, FramesAhead
 from riverrun.state.ballast import Ballast
 from riverrun.state.commit import Commit
 from riverrun.state.database import DATABASE, Database, create
 from riverrun.state.dead_letters import DeadLetterBox
+from riverrun.state.describe import State
 from riverrun.state.folder import Folder, take_folder
 from riverrun.state.frame import Frame
 from riverrun.state.journal import Journal
@@ -33,6 +38,7 @@ from riverrun.state.recovery import RecoveryReport
 from riverrun.state.refusal import NO_SPACE, is_full, unusable
 from riverrun.state.savepoint import Manifest, restore_savepoint, write_savepoint
 from riverrun.state.settings import LEAST_BYTES, StoreSettings
+from riverrun.state.snapshot import frame_from_bytes
 from riverrun.state.tables import Table
 from riverrun.world import World
 
@@ -59,12 +65,14 @@ class Store:
         create: bool = True,
         settings: StoreSettings | None = None,
         history: bool = False,
+        ahead: bool = False,
     ) -> Store:
         """Open a state folder, or make one.
 
         Parameters
         ----------
         history : read all of the journal that is kept, not just what a start needs.
+        ahead : begin at once to read all frames, which a start needs; see `frame`.
 
         Raises `StateError` when the folder cannot be used, belongs to a newer riverrun, is in use by another
         process, or is damaged so that something would be lost.
@@ -73,11 +81,17 @@ class Store:
         folder = take_folder(world.files, world.files.absolute(path), create=create)
         store = Store(world, folder, settings or StoreSettings())
         try:
-            store._recover(began_us, history=history)
+            store._recover(began_us, history=history, ahead=ahead)
         except BaseException:
             store._abandon()
             raise
         return store
+
+    @staticmethod
+    def open_for_run(state: State, world: World, settings: StoreSettings | None = None) -> Store:
+        """Open or make the folder of a run, and begin at once to read what a start needs."""
+        settings = replace(settings or StoreSettings(), history_bytes=state.history_bytes)
+        return Store.open(state.path, world, settings=settings, ahead=True)
 
     @staticmethod
     def restore(savepoint: str, path: str, world: World) -> None:
@@ -95,6 +109,7 @@ class Store:
         self._full_lock = threading.Lock()
         self._database: Database
         self._journal: Journal
+        self._ahead: FramesAhead | None = None
         self._trim_to = 0
         self._looked_at = self._kept_bytes = self._free_bytes = 0
         self._journal_begun = False
@@ -116,15 +131,22 @@ class Store:
 
     def values(self, kind: str) -> dict[str, bytes]:
         """The small documents of one kind, by key."""
-        return self._database.values(kind)
+        with self._database_lock:
+            return self._database.values(kind)
 
     def blob(self, id: int) -> bytes:
         """One blob. Raises ``KeyError`` when there is none of this number."""
-        return self._database.blob(id)
+        with self._database_lock:
+            return self._database.blob(id)
+
+    def frame(self, id: int) -> pl.DataFrame:
+        """The frame that a blob holds, which may have been read ahead. Raises as `blob` does."""
+        return self._ahead.frame(id) if self._ahead is not None else frame_from_bytes(self.blob(id))
 
     def outbox(self) -> Iterator[tuple[tuple[str, int, int], bytes]]:
         """What was not delivered yet: ((output, unit, part), body), in this order."""
-        return self._database.outbox()
+        with self._database_lock:
+            return iter(list(self._database.outbox()))
 
     def frames(self, after: int) -> Iterator[Frame]:
         """The frames of the journal behind `after`, in order; those before `recovery.needed_from` are gone."""
@@ -138,6 +160,7 @@ class Store:
         returns.
         """
         assert not self._begun, "begin() is called once"
+        self._forget_ahead()
         with self._finality():
             self._ballast.ensure()
             self._begin_journal()
@@ -267,7 +290,7 @@ class Store:
 
     # Inside
 
-    def _recover(self, began_us: int, *, history: bool) -> None:
+    def _recover(self, began_us: int, *, history: bool, ahead: bool) -> None:
         path, files = self._folder.path, self._files
         try:
             if self._folder.is_new:
@@ -276,6 +299,8 @@ class Store:
             self._database.check()
             progress = self._database.progress
             self.id = progress.store
+            if ahead and sum((sizes := self._database.blob_sizes()).values()) >= WORTH_BYTES:
+                self._ahead = FramesAhead(self.blob, sizes)
             self._journal = Journal(files, path, self.id, self._world.random, self._settings)
             safe_to = max(progress.synced, progress.position)
             found = self._journal.recover(progress.needed_from, safe_to, history=history)
@@ -295,6 +320,11 @@ class Store:
             filesystem=self._folder.filesystem,
             seconds=(self._world.clock.monotonic_us() - began_us) / 1e6,
         )
+
+    def _forget_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.stop()
+            self._ahead = None
 
     def _begin_journal(self) -> None:
         """Before anything on the disk follows from the frames that were found, they must be safe themselves."""
@@ -346,6 +376,7 @@ class Store:
     def _abandon(self) -> None:
         """Give everything back, whatever state it is in."""
         self._closed = True
+        self._forget_ahead()
         if hasattr(self, "_journal"):
             self._journal.close()
         if hasattr(self, "_database"):
