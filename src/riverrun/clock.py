@@ -24,6 +24,10 @@ DURATION_UNITS_US: dict[str, int] = {
     "w": 604_800_000_000,
 }
 
+#: Longer ones are a slip, and would not fit into the 64 bits of an instant when they are added to one.
+LONGEST_YEARS = 10_000
+_LONGEST_US = LONGEST_YEARS * 365 * DURATION_UNITS_US["d"]
+
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d|w)\s*")
 
 Duration = str | timedelta
@@ -54,7 +58,7 @@ class SystemClock:
 def parse_duration(value: Duration, *, where: str = "duration") -> int:
     """Microseconds of a duration such as ``"10s"``, ``"250ms"``, ``"1h30m"`` or a ``timedelta``.
 
-    Raises `ConfigError` for anything else, negative durations included.
+    Raises `ConfigError` for anything else, negative durations and those of more than 10,000 years included.
 
     >>> parse_duration("1m30s")
     90000000
@@ -62,10 +66,7 @@ def parse_duration(value: Duration, *, where: str = "duration") -> int:
     500000
     """
     if isinstance(value, timedelta):
-        microseconds = value // timedelta(microseconds=1)
-        if microseconds < 0:
-            raise ConfigError(f"a duration cannot be negative, got {value}", where=where)
-        return microseconds
+        return _within_bounds(value // timedelta(microseconds=1), value, where)
     text = value.strip() if isinstance(value, str) else ""
     position, total = 0, 0
     while position < len(text):
@@ -76,13 +77,27 @@ def parse_duration(value: Duration, *, where: str = "duration") -> int:
         scale = DURATION_UNITS_US[unit]
         total += int(number) * scale if number.isdigit() else round(float(number) * scale)
         position = match.end()
+    if text.startswith("-"):
+        raise ConfigError(f"a duration cannot be negative, got {value!r}", where=where, hint='"10s"')
     if not text or position < len(text):
         raise ConfigError(
             f"not a duration: {value!r}",
             where=where,
             hint='a number with a unit, as in "10s", "250ms", "1h30m"; units are us, ms, s, m, h, d, w',
         )
-    return total
+    return _within_bounds(total, value, where)
+
+
+def _within_bounds(duration_us: int, value: Duration, where: str) -> int:
+    if duration_us < 0:
+        raise ConfigError(f"a duration cannot be negative, got {str(value)!r}", where=where, hint='"10s"')
+    if duration_us > _LONGEST_US:
+        raise ConfigError(
+            f"a duration of more than {LONGEST_YEARS:,} years is too long, got {str(value)!r}",
+            where=where,
+            hint='"3650d" is ten years',
+        )
+    return duration_us
 
 
 def parse_offset(value: Duration, *, where: str = "offset") -> int:
@@ -92,7 +107,9 @@ def parse_offset(value: Duration, *, where: str = "offset") -> int:
     -90000000
     """
     if isinstance(value, timedelta):
-        return value // timedelta(microseconds=1)
+        return (
+            parse_duration(value, where=where) if value >= timedelta() else -parse_duration(-value, where=where)
+        )
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, str) and text.startswith("-"):
         return -parse_duration(text[1:], where=where)

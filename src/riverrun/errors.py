@@ -110,11 +110,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     >>> did_you_mean("prize", ["price", "size"])
     "did you mean 'price'?"
+    >>> did_you_mean("X", ["x", "size"])
+    "did you mean 'x'?"
     >>> did_you_mean("x", ["price", "size"])
     'one of: price, size'
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    # Of names that differ in upper and lower case only none is close to difflib.
+    close = [other for other in names if other.casefold() == name.casefold()]
+    close = close or difflib.get_close_matches(name, names, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
     return "one of: " + ", ".join(names) if names else "there are none"

@@ -39,7 +39,7 @@ ERRORS = {
     ),
     "unique without a key": (
         lambda: ROWS.unique([], within="1m"),
-        'unique: no key is named\n  try: the columns that are equal in repetitions: .unique("id", ...)',
+        'unique: no column is named\n  try: .unique("id", ...): what is equal in repetitions',
     ),
     "unique for ever": (
         lambda: ROWS.unique("id"),
@@ -138,7 +138,7 @@ ERRORS = {
     ),
     "newest of nothing": (
         lambda: ROWS.latest([]),
-        'latest: no key is named\n  try: .latest(by="symbol")',
+        'latest: no column is named\n  try: .latest(by="symbol")',
     ),
     "newest without event time": (
         lambda: TIMELESS.latest("id"),

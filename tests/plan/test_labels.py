@@ -77,9 +77,11 @@ def test_health_has_both_names_of_a_step():
     ("expr", "text"),
     [
         (
-            pl.col("price").str.to_lowercase(),
-            "with_columns price = price.str.to_lowercase(): failed: invalid series dtype: expected `String`, "
-            "got `f64` for series with name `price`",
+            pl.col("symbol").str.to_integer(),
+            "with_columns price = symbol.str.to_integer(10): failed: strict integer parsing failed for 1 "
+            "value(s): [\"A\"]; error message for the first shown value: 'invalid digit found in string' "
+            "(consider non-strict parsing)\n"
+            "  try: strict=False in it, which makes null of such values",
         ),
         (
             pl.col("symbol").cast(pl.Int64),

@@ -38,7 +38,7 @@ def test_a_row_for_each_column_and_window():
             lambda: feed(0).profile([]),
             'profile: no column is named\n  try: .profile(["price", "size"], every="1m")',
         ),
-        (lambda: feed(0).profile("y"), "with_columns: there is no column 'y'\n  try: one of: t, key, x, row"),
+        (lambda: feed(0).profile("y"), "profile: there is no column 'y'\n  try: one of: t, key, x, row"),
         (
             lambda: feed(0).profile("x", by="column"),
             "profile(by=): 'column' is the name of the column that says which one is told of\n"

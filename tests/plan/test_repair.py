@@ -167,7 +167,7 @@ def test_any_text_is_a_finite_number_or_null(texts):
         (lambda rows: rows.repair_types({}), 'repair_types: no column is named\n  try: {"price": pl.Float64}'),
         (
             lambda rows: rows.clip("x"),
-            'clip: needs columns and a bound\n  try: .clip("price", lower=0), .clip("load", 0, 1)',
+            'clip: needs a bound\n  try: .clip("price", lower=0), .clip("load", 0, 1)',
         ),
         (lambda rows: rows.clip("x", 2, 1), "clip: the lower bound 2 is above the upper one, 1"),
     ],

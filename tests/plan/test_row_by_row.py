@@ -69,5 +69,5 @@ def test_a_group_without_a_window_is_explained():
         ROWS.group_by("s").agg(n=rr.count())
     assert str(caught.value) == (
         "group_by: a stream has no end at which a whole group could be aggregated\n"
-        '  try: .window(rr.tumbling("10s")).agg(...)'
+        '  try: .window(rr.tumbling("10s")).agg(mean=rr.mean("price"))'
     )

@@ -11,10 +11,10 @@ FEED = rr.read(
 )
 
 LONGER = "a window must be longer than zero"
-WHOLE = "a whole number of rows from 1 on is needed, got"
+WHOLE = "a whole number of rows from 1 to 1,000,000,000 is needed, got"
 REFUSED = {
     "tumbling 0": (lambda: rr.tumbling("0s"), f"tumbling: {LONGER}"),
-    "tumbling -5": (lambda: rr.tumbling("-5s"), "tumbling(size=): not a duration: '-5s'"),
+    "tumbling -5": (lambda: rr.tumbling("-5s"), "tumbling(size=): a duration cannot be negative, got '-5s'"),
     "hopping 0": (lambda: rr.hopping("0s", "1s"), f"hopping: {LONGER}"),
     "hopping every 0": (lambda: rr.hopping("1s", "0s"), f"hopping: {LONGER}"),
     "cumulating 0": (lambda: rr.cumulating("0s", "1s"), f"cumulating: {LONGER}"),

@@ -181,7 +181,11 @@ def _expression(nodes: Sequence[Expressed], label: str) -> Change:
             return lazy.collect()
         except pl.exceptions.PolarsError as error:
             text = str(error).split("\n")[0]
-            hint = '.cast({"x": pl.Int64}), which makes null of such values' if "conversion" in text else None
+            hint = None
+            if "conversion" in text:
+                hint = '.cast({"x": pl.Int64}), which makes null of such values'
+            elif "non-strict" in text:
+                hint = "strict=False in it, which makes null of such values"
             raise PlanError(f"failed: {text}", where=label, hint=hint) from error
 
     return change

@@ -110,8 +110,9 @@ class Resample(Stateful):
                 where="resample",
                 hint=f'.cast({{"{time}": pl.Datetime("us")}})',
             )
+        check_keys(self.by, time, "resample")
         chosen = self.values(rows)
-        check_apart(chosen, (*self.by, time), rows, "resample")
+        check_apart(chosen, self.by, rows, "resample")
         if self.fill == "linear":
             check_numbers(
                 chosen, rows, 'resample(fill="linear")', hint="name the ones to join by columns=[...]"
@@ -159,7 +160,8 @@ class Interpolate(Stateful):
         (rows,) = before
         rows.final_rows("interpolate", against="and old values would follow new ones")
         time = rows.event_time("interpolate", used_by="the line goes by")
-        check_apart(self.columns, (*self.by, time), rows, "interpolate")
+        check_keys(self.by, time, "interpolate")
+        check_apart(self.columns, self.by, rows, "interpolate")
         check_numbers(
             self.columns, rows, "interpolate", hint='.forward_fill(...), or .cast({"x": pl.Float64}) first'
         )
@@ -176,6 +178,16 @@ def check_columns(names: Iterable[str], rows: Typed, where: str) -> None:
     for name in names:
         if name not in rows.columns:
             raise PlanError(f"there is no column {name!r}", where=where, hint=did_you_mean(name, rows.columns))
+
+
+def check_keys(by: Sequence[str], time: str, where: str) -> None:
+    """Raise `PlanError` if the event time is among the keys: then each row would be alone with its key."""
+    if time in by:
+        raise PlanError(
+            f"{time!r} is the event time, which goes on within a key",
+            where=f"{where}(by=)",
+            hint='what tells one series from another: by="sensor"',
+        )
 
 
 def check_apart(columns: Sequence[str], keys: Sequence[str], rows: Typed, where: str) -> None:

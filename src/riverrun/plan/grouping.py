@@ -9,12 +9,36 @@ import polars as pl
 
 from riverrun.clock import Duration, parse_duration
 from riverrun.errors import PlanError
+from riverrun.plan.arguments import one_line
 from riverrun.plan.window_aggregate import Key, WindowAggregate
 from riverrun.stats.aggregate import Aggregate
 from riverrun.windows.describe import Trailing, Window, rolling, takes_rows_in_order
+from riverrun.words import shown
 
 if TYPE_CHECKING:
     from riverrun.plan.stream import Stream
+
+
+#: What groups of a whole table have in Polars.
+_WHOLE_GROUPS = frozenset(
+    [
+        "agg",
+        "all",
+        "count",
+        "first",
+        "head",
+        "last",
+        "len",
+        "max",
+        "mean",
+        "median",
+        "min",
+        "n_unique",
+        "quantile",
+        "sum",
+        "tail",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +70,10 @@ class Grouped:
             ``duplicate_rows``, how many rows of this key and window `unique` removed; ``imputed_values``, how
             many values of the rows `fill_null`, `forward_fill` or `resample` filled in.
         """
+        if not isinstance(quality, bool):
+            raise PlanError(f"needs True or False, got {quality!r}", where="window(quality=)")
         if not isinstance(window, Window):
-            raise PlanError(f"not a window: {window!r}", where="window", hint='rr.tumbling("10s")')
+            raise PlanError(f"not a window: {one_line(window)}", where="window", hint='rr.tumbling("10s")')
         lateness_us = parse_duration(lateness, where="window(lateness=)")
         made = Windowed(self.stream, self.keys, window, lateness_us, _emit(emit), quality)
         _final_only(made)
@@ -94,12 +120,12 @@ class Grouped:
         return Windowed(self.stream, self.keys, Trailing(None), 0, "final")
 
     def __getattr__(self, name: str) -> Any:
-        """A newcomer's `.group_by(...).agg(...)` gets an answer that helps."""
-        if name == "agg":
+        """A newcomer's `.group_by(...).agg(...)` or `.mean()` gets an answer that helps."""
+        if name in _WHOLE_GROUPS:
             raise PlanError(
                 "a stream has no end at which a whole group could be aggregated",
                 where="group_by",
-                hint='.window(rr.tumbling("10s")).agg(...)',
+                hint='.window(rr.tumbling("10s")).agg(mean=rr.mean("price"))',
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -115,7 +141,7 @@ class Windowed:
     emit: Literal["final", "batch"] | int
     quality: bool = False
 
-    def agg(self, **aggregates: Aggregate) -> Stream:
+    def agg(self, *unnamed: Aggregate, **aggregates: Aggregate) -> Stream:
         """Named aggregates of every group and window: ``.agg(n=rr.count(), mean=rr.mean("price"))``.
 
         Result columns, in this order: the keys, ``window_start``, ``window_end``, the aggregates; with
@@ -124,14 +150,13 @@ class Windowed:
         ``rejected_rows``, ``duplicate_rows`` and ``imputed_values``. After `rolling` and `running`: the keys,
         the event time, the other columns of the row, the aggregates.
         """
-        if not aggregates:
-            raise PlanError(
-                "no aggregate is named", where="agg", hint='.agg(n=rr.count(), mean=rr.mean("price"))'
-            )
+        if unnamed or not aggregates:
+            problem = f"{_written(unnamed[0])} needs a name" if unnamed else "no aggregate is named"
+            raise PlanError(problem, where="agg", hint='.agg(n=rr.count(), mean=rr.mean("price"))')
         for name, aggregate in aggregates.items():
             if not isinstance(aggregate, Aggregate):
                 raise PlanError(
-                    f"{name}= must be an aggregate, got {aggregate!r}",
+                    f"{name}= must be an aggregate, got {one_line(aggregate)}",
                     where="agg",
                     hint=f'{name}=rr.mean("price")',
                 )
@@ -145,6 +170,10 @@ class Windowed:
             self.quality,
         )
         return type(self.stream)(node)
+
+
+def _written(aggregate: object) -> str:
+    return aggregate.label if isinstance(aggregate, Aggregate) else one_line(aggregate)
 
 
 def _final_only(made: Windowed) -> None:
@@ -181,7 +210,16 @@ def key_of(key: object) -> Key:
     if isinstance(key, str):
         return Key(key, pl.col(key))
     if isinstance(key, pl.Expr):
-        return Key(key.meta.output_name(), key)
+        name = key.meta.output_name(raise_if_undetermined=False)
+        if name is None:
+            raise PlanError(
+                f"{shown(key)} is several columns, and each key is one",
+                where="group_by",
+                hint='.group_by("symbol", "venue")',
+            )
+        return Key(name, key)
     raise PlanError(
-        f"a key is a column name or an expression, got {key!r}", where="group_by", hint='.group_by("symbol")'
+        f"a key is a column name or an expression, got {one_line(key)}",
+        where="group_by",
+        hint='.group_by("symbol")',
     )

@@ -15,6 +15,8 @@ import polars as pl
 
 from riverrun.batch import HIDDEN_PREFIX, IMPUTED
 from riverrun.limits import Limits
+from riverrun.plan.kinds import fitting
+from riverrun.plan.profile import cells
 from riverrun.plan.repair import RepairTypes
 from riverrun.plan.stateful import Inner, Stateful
 from riverrun.ports import Format, Sink, Source
@@ -109,7 +111,7 @@ class Rename(Inner):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Cast(Inner):
-    dtypes: Mapping[str, pl.DataType | type[pl.DataType]]
+    dtypes: Mapping[str, pl.DataType]
     strict: bool
 
     @property
@@ -141,14 +143,34 @@ class FillNull(Inner):
     @property
     def label(self) -> str:
         value = shown(self.value) if isinstance(self.value, pl.Expr) else self.value
-        return f"fill_null {', '.join(self.columns) or 'all columns'} with {value}"
+        return f"fill_null {', '.join(self.columns) or 'all that can hold it'} with {value}"
 
     def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        chosen = pl.col(*self.columns) if self.columns else VISIBLE.as_expr()
+        names = self.columns or fitting(self.value, rows.collect_schema())
+        chosen = pl.col(*names)
         filled = chosen.fill_null(self.value)
         imputed = (chosen.is_null() & filled.is_not_null()).cast(pl.UInt32)
         before = pl.col(f"^{IMPUTED}$")
         return rows.with_columns(filled, pl.sum_horizontal(imputed, before).cast(pl.UInt32).alias(IMPUTED))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Clip(Inner):
+    """Values outside of the bounds set to the bound that they pass."""
+
+    columns: tuple[str, ...]
+    lower: Any
+    upper: Any
+
+    @property
+    def label(self) -> str:
+        bounds = [
+            f"{word} {bound}" for word, bound in (("from", self.lower), ("to", self.upper)) if bound is not None
+        ]
+        return f"clip {', '.join(self.columns)} {' '.join(bounds)}"
+
+    def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.with_columns(pl.col(*self.columns).clip(self.lower, self.upper))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -163,7 +185,35 @@ class Explode(Inner):
         return rows.explode(*self.columns)
 
 
-Expressed = Filter | Select | WithColumns | Drop | Rename | Cast | DropNulls | FillNull | Explode | RepairTypes
+@dataclass(frozen=True, eq=False, slots=True)
+class Cells(Inner):
+    """Each row with a list of its values in some columns, to be exploded and told of column by column."""
+
+    columns: tuple[str, ...]
+    by: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return f"profile {', '.join(self.columns)}"
+
+    def on(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.with_columns(cells(self.columns))
+
+
+Expressed = (
+    Filter
+    | Select
+    | WithColumns
+    | Drop
+    | Rename
+    | Cast
+    | DropNulls
+    | FillNull
+    | Clip
+    | Explode
+    | Cells
+    | RepairTypes
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Literal
 
 import polars as pl
 
+from riverrun.errors import PlanError
 from riverrun.plan.stateful import Inner
 
 Decimal = Literal[".", ","]
@@ -70,6 +72,10 @@ class RepairTypes(Inner):
         """In stages, each a column that the next ones read: written as one expression, the parts of a text
         would be worked out again wherever they are used."""
         schema = rows.collect_schema()
+        if self.count in schema:
+            raise PlanError(
+                f"{self.count!r} is there already", where="repair_types(count=)", hint="another name"
+            )
         texts = [name for name in self.dtypes if schema.get(name, pl.String()) == pl.String]
         others = {name: dtype for name, dtype in self.dtypes.items() if name not in texts}
         staged = rows.with_columns(_stripped(name).alias(_TEXT + name) for name in texts)
@@ -157,6 +163,19 @@ def _instant(text: pl.Expr, dtype: pl.DataType, formats: Sequence[str]) -> pl.Ex
     zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
     tried = [_parsed(text, form, zone) for form in (*formats, *ISO)]
     return pl.coalesce(tried).cast(dtype)
+
+
+def readable(form: str) -> bool:
+    """Whether a date can be read by a format: what it writes it must read, with all of the date in it."""
+    noon = pl.Series([datetime(2001, 2, 3, 16, 5, 6, tzinfo=UTC)])
+    try:
+        # Polars reads zones in ways that it does not write.
+        aware = "z" in form
+        written = (noon if aware else noon.dt.replace_time_zone(None)).dt.strftime(form.replace("%#z", "%z"))
+        read = pl.select(_parsed(pl.lit(written), form, None)).to_series()[0]
+    except pl.exceptions.PolarsError:
+        return False
+    return read is not None and read.date() == date(2001, 2, 3)
 
 
 def _parsed(text: pl.Expr, form: str, zone: str | None) -> pl.Expr:

@@ -12,12 +12,13 @@ import polars as pl
 
 from riverrun.clock import Duration
 from riverrun.errors import PlanError, did_you_mean
-from riverrun.plan import cleaning_steps
+from riverrun.plan import arguments, cleaning_steps
 from riverrun.plan.explain import explain
 from riverrun.plan.grouping import Grouped, key_of
 from riverrun.plan.joining import Joining
 from riverrun.plan.nodes import (
     Cast,
+    Cells,
     Drop,
     DropNulls,
     Explode,
@@ -33,7 +34,7 @@ from riverrun.plan.nodes import (
     WithColumns,
     sources_of,
 )
-from riverrun.plan.profile import CELL, COLUMN, cells, profile_aggregates
+from riverrun.plan.profile import CELL, COLUMN, profile_aggregates
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.tidying import Tidying
 from riverrun.plan.typing import typed
@@ -41,6 +42,27 @@ from riverrun.registry import function
 from riverrun.windows.describe import tumbling
 
 IntoExpr = str | pl.Expr
+
+_WINDOW_FIRST = (
+    '.group_by(...).window(rr.tumbling("10s")).agg(mean=rr.mean("price")); without a key: .group_by()'
+)
+_NO_ORDER = ".collect() a bounded input, and go on with the frame"
+
+#: Methods of Polars that need a whole table, and what does what they are for.
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("agg", "window", "mean", "sum", "min", "max", "count", "std", "var", "median"), _WINDOW_FIRST
+    ),
+    **dict.fromkeys(("sort", "head", "tail", "limit", "top_k", "pivot"), _NO_ORDER),
+    "groupby": ".group_by(...)",
+    "rolling": '.group_by(...).rolling("5m").agg(...)',
+    "group_by_dynamic": '.group_by(...).window(rr.tumbling("10s")).agg(...)',
+    "join": ".join_asof, .join_interval or .join_window with a stream, .lookup with a table",
+    "concat": ".union(...)",
+    "with_column": ".with_columns(...)",
+    "sink_csv": '.write("csv:out.csv")',
+    "write_csv": '.write("csv:out.csv")',
+}
 
 
 class Stream(Tidying, Joining):
@@ -59,9 +81,15 @@ class Stream(Tidying, Joining):
     def __repr__(self) -> str:
         return f"<Stream: {self.node.label}>"
 
+    def __getattr__(self, name: str) -> Any:
+        """What Polars has and a stream has not gets an answer that helps."""
+        if name in _ELSEWHERE:
+            raise PlanError(f"a stream has no {name}", where="stream", hint=_ELSEWHERE[name])
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
     # -- stateless steps ----------------------------------------------------------------------------
 
-    def filter(self, *predicates: pl.Expr) -> Stream:
+    def filter(self, *predicates: pl.Expr | Sequence[pl.Expr]) -> Stream:
         """Keep the rows for which all predicates are true.
 
         >>> import riverrun as rr
@@ -70,8 +98,10 @@ class Stream(Tidying, Joining):
         """
         return Stream(Filter((self.node,), tuple(_exprs(predicates, {}, "filter"))))
 
-    def select(self, *exprs: IntoExpr, **named: Any) -> Stream:
+    def select(self, *exprs: IntoExpr | Sequence[IntoExpr], **named: Any) -> Stream:
         """Keep or make these columns only; keep the event-time column if a window follows.
+
+        Text names a column, as in Polars; text as a value is ``pl.lit("text")``.
 
         >>> import riverrun as rr
         >>> rr.read({"x": [1], "y": [2]}).select("x", z=pl.col("y") * 2).collect().row(0)
@@ -79,8 +109,10 @@ class Stream(Tidying, Joining):
         """
         return Stream(Select((self.node,), tuple(_exprs(exprs, named, "select"))))
 
-    def with_columns(self, *exprs: IntoExpr, **named: Any) -> Stream:
+    def with_columns(self, *exprs: IntoExpr | Sequence[IntoExpr], **named: Any) -> Stream:
         """Add or replace columns.
+
+        Text names a column, as in Polars; text as a value is ``pl.lit("text")``.
 
         >>> import riverrun as rr
         >>> rr.read({"x": [1, 2]}).with_columns(y=pl.col("x") * 10).collect()["y"].to_list()
@@ -88,36 +120,51 @@ class Stream(Tidying, Joining):
         """
         return Stream(WithColumns((self.node,), tuple(_exprs(exprs, named, "with_columns"))))
 
-    def drop(self, *columns: str) -> Stream:
+    def drop(self, *columns: str | Sequence[str]) -> Stream:
         """Leave these columns out."""
-        return Stream(Drop((self.node,), cleaning_steps.names(columns, where="drop")))
+        return Stream(Drop((self.node,), arguments.names(arguments.flat(columns), where="drop")))
 
     def rename(self, mapping: Mapping[str, str]) -> Stream:
         """Rename columns, old name to new; the event-time column may be among them."""
-        return Stream(Rename((self.node,), cleaning_steps.pairs(mapping, '{"old": "new"}', where="rename")))
+        return Stream(Rename((self.node,), arguments.pairs(mapping, '{"old": "new"}', where="rename")))
 
     def cast(self, dtypes: Mapping[str, Any], *, strict: bool = False) -> Stream:
         """Convert columns to other types.
 
+        Types that no value can be converted to, such as text to a list, are refused when the plan is made.
+
         Parameters
         ----------
-        dtypes : column name to Polars type.
+        dtypes : column name to Polars type, or to a type of Python that means one.
         strict : whether a value that cannot be converted stops the run; otherwise it becomes null.
+
+        >>> import riverrun as rr
+        >>> rr.read({"x": ["1", "two"]}).cast({"x": pl.Int64}).collect()["x"].to_list()
+        [1, None]
         """
-        made = cleaning_steps.pairs(dtypes, '{"size": pl.Float64}', where="cast")
-        return Stream(Cast((self.node,), made, strict))
+        if not isinstance(strict, bool):
+            raise PlanError(f"needs True or False, got {strict!r}", where="cast(strict=)")
+        return Stream(Cast((self.node,), arguments.dtypes(dtypes, where="cast"), strict))
 
     def drop_nulls(self, columns: str | list[str] | tuple[str, ...] | None = None) -> Stream:
         """Leave out rows with a null in any of these columns (in any column, if none is named)."""
         return Stream(DropNulls((self.node,), _names(columns, "drop_nulls")))
 
     def fill_null(self, value: Any, columns: str | list[str] | tuple[str, ...] | None = None) -> Stream:
-        """Put a value or expression in place of nulls, in these columns (in all, if none is named)."""
+        """Put a value or expression in place of nulls, in these columns.
+
+        If none is named, in all that can hold it: a number in columns of numbers, text in columns of text.
+        Columns keep the kind of their values; those of whole numbers become Float64 if the value is none.
+
+        >>> import riverrun as rr
+        >>> rr.read({"x": [1, None], "k": ["a", None]}).fill_null(0).select("x", "k").collect().rows()
+        [(1, 'a'), (0, None)]
+        """
         return Stream(FillNull((self.node,), value, _names(columns, "fill_null")))
 
-    def explode(self, *columns: str) -> Stream:
+    def explode(self, *columns: str | Sequence[str]) -> Stream:
         """One row for each item of list columns."""
-        return Stream(Explode((self.node,), cleaning_steps.names(columns, where="explode")))
+        return Stream(Explode((self.node,), arguments.names(arguments.flat(columns), where="explode")))
 
     def map_frames(
         self,
@@ -142,20 +189,24 @@ class Stream(Tidying, Joining):
         >>> rows.map_frames(lambda t: t.assign(r=t.x ** 0.5), as_="pandas").collect()["r"].to_list()
         [1.0, 2.0]
         """
+        if not callable(fn):
+            raise PlanError(
+                f"needs a function, got {arguments.one_line(fn)}", where="map_frames", hint=".map_frames(fn)"
+            )
         if as_ not in ("polars", "pandas", "arrow", "numpy"):
             raise PlanError(
                 f"there is no kind of frame {as_!r}",
                 where="map_frames",
                 hint=did_you_mean(str(as_), ["polars", "pandas", "arrow", "numpy"]),
             )
-        declared = None if schema is None else cleaning_steps.declared(schema, where="map_frames(schema=)")
+        declared = None if schema is None else arguments.declared(schema, where="map_frames(schema=)")
         return Stream(MapFrames((self.node,), fn, as_, declared))
 
     # -- windows ------------------------------------------------------------------------------------
 
-    def group_by(self, *keys: IntoExpr) -> Grouped:
+    def group_by(self, *keys: IntoExpr | Sequence[IntoExpr]) -> Grouped:
         """Group by columns or expressions; without any, everything is one group. A window follows."""
-        return Grouped(self, tuple(key_of(key) for key in keys))
+        return Grouped(self, tuple(key_of(key) for key in arguments.flat(keys)))
 
     def profile(
         self,
@@ -185,8 +236,9 @@ class Stream(Tidying, Joining):
         >>> told.select("column", "rows", "nulls", "distinct", "maximum").rows()
         [('city', 3, 0, 2, None), ('x', 3, 1, 2, 4.0)]
         """
-        chosen, keys = cleaning_steps.profiled(columns, by)
-        long = self.with_columns(cells(chosen)).explode(CELL).group_by(*keys, COLUMN.alias("column"))
+        chosen, keys = cleaning_steps.profiled(columns, by, every, error)
+        told = Stream(Cells((self.node,), chosen, keys))
+        long = told.explode(CELL).group_by(*keys, COLUMN.alias("column"))
         return long.window(tumbling(every)).agg(**profile_aggregates(error))
 
     def late(self) -> Stream:
@@ -239,13 +291,32 @@ class Stream(Tidying, Joining):
 
 
 def _exprs(exprs: tuple[object, ...], named: Mapping[str, Any], where: str) -> list[pl.Expr]:
-    made = [pl.col(expr) if isinstance(expr, str) else expr for expr in exprs]
+    made = [pl.col(expr) if isinstance(expr, str) else expr for expr in arguments.flat(exprs)]
     for expr in made:
         if not isinstance(expr, pl.Expr):
-            raise PlanError(f"not a Polars expression: {expr!r}", where=where, hint='pl.col("price") > 0')
-    literal = {name: value if isinstance(value, pl.Expr) else pl.lit(value) for name, value in named.items()}
-    return [*(e for e in made if isinstance(e, pl.Expr)), *(e.alias(name) for name, e in literal.items())]
+            raise PlanError(
+                f"not a Polars expression: {arguments.one_line(expr)}", where=where, hint='pl.col("price") > 0'
+            )
+    return [*made, *(_value(value, name, where).alias(name) for name, value in named.items())]
+
+
+def _value(value: Any, name: str, where: str) -> pl.Expr:
+    """What a column is made of, as in Polars: an expression, the name of a column, or a value for all rows."""
+    if isinstance(value, (str, pl.Expr)):
+        return pl.col(value) if isinstance(value, str) else value
+    try:
+        if isinstance(value, (pl.Series, pl.DataFrame)):
+            raise TypeError
+        return pl.lit(value)
+    except TypeError:
+        raise PlanError(
+            f"{name}= must be an expression or one value for all rows, got {arguments.one_line(value)}",
+            where=where,
+            hint=f'{name}=pl.col("price") * 2; .map_frames(...) calls a function, .lookup(...) takes a table',
+        ) from None
 
 
 def _names(columns: str | list[str] | tuple[str, ...] | None, where: str) -> tuple[str, ...]:
-    return () if columns is None else cleaning_steps.names(columns, where=where)
+    if columns is None:
+        return ()
+    return arguments.some_names(columns, where=where, example="leave the columns out to mean all of them")

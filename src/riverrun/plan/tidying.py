@@ -10,7 +10,6 @@ from riverrun.plan import cleaning_steps
 from riverrun.plan.chained import Chained
 from riverrun.plan.cleaning import Fill
 from riverrun.plan.cleaning_steps import Normal, Outliers
-from riverrun.plan.nodes import WithColumns
 from riverrun.plan.remembering import UserFunction
 from riverrun.plan.repair import Decimal
 
@@ -56,16 +55,16 @@ class Tidying(Chained):
         """
         return self._with(cleaning_steps.repair_types(self.node, types, decimal, formats, true, false, count))
 
-    def clip(
-        self, columns: str | Sequence[str], lower: float | None = None, upper: float | None = None
-    ) -> Stream:
-        """Set values below `lower` or above `upper` to that bound.
+    def clip(self, columns: str | Sequence[str], lower: Any = None, upper: Any = None) -> Stream:
+        """Set values below `lower` or above `upper` to that bound; null and NaN stay.
+
+        Bounds are numbers, of columns of dates and times such as those; a bound of whole numbers is one.
 
         >>> import riverrun as rr
         >>> rr.read({"x": [-3, 2, 9]}).clip("x", 0, 5).collect()["x"].to_list()
         [0, 2, 5]
         """
-        return self._with(WithColumns((self.node,), tuple(cleaning_steps.clip(lower, upper, columns))))
+        return self._with(cleaning_steps.clip(self.node, columns, lower, upper))
 
     def unique(self, keys: str | Sequence[str], *, within: Duration | None = None) -> Stream:
         """Let the first row of each key pass, and drop those that repeat it within some event time.

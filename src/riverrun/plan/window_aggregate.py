@@ -10,6 +10,7 @@ import polars as pl
 
 from riverrun.clock import format_duration
 from riverrun.errors import PlanError, did_you_mean
+from riverrun.plan.checking import check_visible, refuse_neighbours
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
 from riverrun.schema import INSTANT
@@ -122,6 +123,17 @@ def _trailing_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.Data
 def _key_columns(node: WindowAggregate, before: Typed) -> dict[str, pl.DataType]:
     columns: dict[str, pl.DataType] = {}
     for key in node.keys:
+        if key.name in columns or key.name in BOUNDS:
+            problem = (
+                "is named twice" if key.name in columns else "would take the name of a bound of the window"
+            )
+            raise PlanError(
+                f"the key {key.name!r} {problem}",
+                where="group_by",
+                hint=f'a name of its own: pl.col("{key.name}").alias("{key.name}_key")',
+            )
+        check_visible([key.name], "group_by")
+        refuse_neighbours(key.expr, "group_by")
         columns[key.name] = _key_type(key.name, key.expr, before)
         if key.name in before.columns and not key.expr.meta.is_column():
             raise PlanError(
@@ -138,7 +150,12 @@ def _check_aggregates(node: WindowAggregate, before: Typed, taken: Sequence[str]
             raise PlanError(
                 f"the result name {name!r} is taken", where="agg", hint=f"{name}_value={aggregate.label}"
             )
+        if not name:
+            raise PlanError("a result needs a name", where="agg", hint=f"value={aggregate.label}")
+        check_visible([name], "agg")
         aggregate.check(name, before.columns, where="agg")
+        for item in aggregate.inputs:
+            refuse_neighbours(item.expr, f"agg, {name}={aggregate.label}")
 
 
 def _key_type(name: str, expr: pl.Expr, before: Typed) -> pl.DataType:

@@ -82,7 +82,7 @@ def n_unique(x: ColumnLike, error: float = 0.01, *, nan: Nan = "propagate") -> A
     >>> rr.read(rows).group_by().window(rr.tumbling("1h")).agg(u=rr.n_unique("user")).collect()["u"].to_list()
     [2]
     """
-    if not 0.005 <= error <= 0.3:
+    if not isinstance(error, (int, float)) or not 0.005 <= error <= 0.3:
         raise PlanError(
             f"error must be from 0.005 to 0.3, got {error!r}",
             where="n_unique",

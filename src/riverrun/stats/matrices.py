@@ -18,6 +18,7 @@ import polars as pl
 
 from riverrun.errors import MissingExtraError, PlanError
 from riverrun.stats.aggregate import Aggregate, BuiltIn, label_of
+from riverrun.stats.moments import unless_zero
 from riverrun.stats.partials import PARTIAL_PREFIX, ColumnLike, Input, LongPartial, Nan, Partial, Rows
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def cov_matrix(columns: Sequence[ColumnLike], ddof: int = 0, *, nan: Nan = "prop
     [[[1.0, 3.5], [3.5, 13.0]]]
     """
     items = _columns("cov_matrix", columns, nan)
-    label = label_of("cov_matrix", list(columns), **({"ddof": ddof} if ddof else {}))
+    label = label_of("cov_matrix", list(columns), **unless_zero(ddof))
     return CovarianceMatrix(items, label, ddof)
 
 

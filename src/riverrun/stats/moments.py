@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from riverrun.errors import PlanError
 from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of, positive_zero
 from riverrun.stats.pairs import Between, added, alone, no_spread
 from riverrun.stats.partials import (
@@ -467,4 +468,9 @@ def corr(x: ColumnLike, y: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
 
 
 def unless_zero(ddof: int) -> dict[str, object]:
+    """As an option of a label. Raises `PlanError` for what cannot be taken from a number of values."""
+    if not isinstance(ddof, int) or isinstance(ddof, bool) or not 0 <= ddof <= 1_000_000:
+        raise PlanError(
+            f"ddof must be a whole number from 0 to 1,000,000, got {ddof!r}", where="agg, ddof=", hint="ddof=1"
+        )
     return {"ddof": ddof} if ddof else {}

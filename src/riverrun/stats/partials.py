@@ -54,6 +54,8 @@ class Input:
                 where="agg",
                 hint='rr.mean("price") or rr.mean(pl.col("price") * pl.col("size"))',
             )
+        if nan not in ("propagate", "ignore"):
+            raise PlanError(f"there is no {nan!r}", where="agg, nan=", hint="one of: propagate, ignore")
         expr = pl.col(x) if isinstance(x, str) else x
         key = f"{nan}:{read}:{_text_of(expr)}"
         if nan == "ignore":

@@ -84,6 +84,11 @@ class Cumulating:
         return f"cumulating({format_duration(self.size_us)!r}, {format_duration(self.step_us)!r}{offset})"
 
 
+#: So many windows may hold a row.
+WINDOWS_MOST = 100_000
+#: So many rows may be in a window of `counting`.
+ROWS_MOST = 1_000_000_000
+
 #: Windows whose bounds are known without any row.
 Fixed = Hopping | Cumulating
 
@@ -200,7 +205,7 @@ def hopping(size: Duration, every: Duration, offset: Duration = "0s") -> Window:
 
     Raises
     ------
-    PlanError : when `size` or `every` is zero.
+    PlanError : when `size` or `every` is zero, or a row would be in more than 100,000 windows.
 
     >>> print(hopping("1m", "1s"))
     hopping('1m', '1s')
@@ -223,7 +228,8 @@ def cumulating(size: Duration, step: Duration, offset: Duration = "0s") -> Windo
 
     Raises
     ------
-    PlanError : when `size` or `step` is zero, or `step` does not divide `size`.
+    PlanError : when `size` or `step` is zero, or `step` does not divide `size`, or a row would be in more
+        than 100,000 windows.
 
     >>> print(cumulating("1d", "1h"))
     cumulating('1d', '1h')
@@ -242,6 +248,7 @@ def cumulating(size: Duration, step: Duration, offset: Duration = "0s") -> Windo
             where="cumulating",
             hint=f'rr.cumulating("{fitting}", "{format_duration(step_us)}")',
         )
+    _check_overlap(size_us // step_us, "cumulating")
     return Cumulating(size_us, step_us, parse_duration(offset, where="cumulating(offset=)") % size_us)
 
 
@@ -303,16 +310,17 @@ def counting(n: int, every: int | None = None) -> Window:
 
     Raises
     ------
-    PlanError : when `n` or `every` is less than 1, or `every` is more than `n`.
+    PlanError : when `n` or `every` is less than 1, `every` is more than `n`, or a row would be in more than
+        100,000 windows.
 
     >>> print(counting(100), counting(100, every=10))
     counting(100) counting(100, 10)
     """
     step = n if every is None else every
     for name, value in (("n", n), ("every", step)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= ROWS_MOST:
             raise PlanError(
-                f"a whole number of rows from 1 on is needed, got {value!r}",
+                f"a whole number of rows from 1 to {ROWS_MOST:,} is needed, got {value!r}",
                 where=f"counting({name}=)",
                 hint="rr.counting(100)",
             )
@@ -322,6 +330,7 @@ def counting(n: int, every: int | None = None) -> Window:
             where="counting(every=)",
             hint=f"rr.counting({n}, every={n})",
         )
+    _check_overlap(n // step, "counting")
     return Counting(n, step)
 
 
@@ -333,9 +342,20 @@ def rolling(period: Duration) -> Trailing:
     return Trailing(period_us)
 
 
+def _check_overlap(windows: int, where: str) -> None:
+    """Raise `PlanError` for a slip of a unit: results of so many windows would not fit into the memory."""
+    if windows > WINDOWS_MOST:
+        raise PlanError(
+            f"each row would be in {windows:,} windows, and {WINDOWS_MOST:,} are the most",
+            where=where,
+            hint="longer steps; .rolling(...) has a result for every row",
+        )
+
+
 def _hopping(name: str, size: Duration, every: Duration, offset: Duration) -> Hopping:
     size_us = parse_duration(size, where=f"{name}(size=)")
     every_us = parse_duration(every, where=f"{name}(every=)")
     if size_us == 0 or every_us == 0:
         raise PlanError("a window must be longer than zero", where=name, hint=f'{name}("10s", ...)')
+    _check_overlap(size_us // every_us, name)
     return Hopping(size_us, every_us, parse_duration(offset, where=f"{name}(offset=)") % every_us)
