@@ -11,12 +11,24 @@ import polars as pl
 
 #: Hidden column: the watermark (microseconds) that the row's partition had before the row; null = not behind.
 ROW_WATERMARK = "__riverrun_watermark"
-#: Hidden column: where the row stands among all rows of its source, for order between partitions.
+#: Hidden column: where the row stands among all rows of all sources, for order between partitions; negative for
+#: rows that a step made, which no source knows.
 ROW_ORDER = "__riverrun_order"
+#: Rows of one partition that are told apart by `ROW_ORDER`.
+PARTITION_ROWS = 1 << 42
+#: Partitions of one source that are told apart by it.
+SOURCE_PARTITIONS = 1 << 14
 #: Hidden column: how many values of the row were filled in by a step (UInt32); null or no column: none.
 IMPUTED = "__riverrun_imputed"
 #: What hidden columns begin with; names of this kind are refused in schemas.
 HIDDEN_PREFIX = "__riverrun_"
+
+
+def sources_of_rows(places: pl.Series) -> pl.Series:
+    """The number of the source of each row, by its place (`ROW_ORDER`), without rows that steps made."""
+    made = places < 0
+    known = places.filter(~made) if made.any() else places
+    return known // (PARTITION_ROWS * SOURCE_PARTITIONS)
 
 
 def visible(frame: pl.DataFrame) -> pl.DataFrame:

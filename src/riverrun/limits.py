@@ -32,7 +32,8 @@ class Limits:
         or not; ``None``: never, as there are feeds that have little to say.
     line_s : a connection of a listening source is closed when one line takes so long, not counting the time
         in which nothing was read; ``None``: never.
-    max_keys : distinct keys of one window operator; the rest is folded into ``"__other__"``.
+    max_keys : keys that one step remembers. Windows fold the rest into ``"__other__"``; what other steps do
+        stands under bad input in the documentation. Rows of such keys are counted.
     future : how far ahead of the clock an event time of a live source may be.
     budget_bytes : bytes that may be on the way from all sources to the state, unfinished lines included: at
         80 % of it nothing more is read, so that senders wait, until no more than 50 % is left. When nothing but

@@ -135,7 +135,7 @@ ERRORS = {
             .stateful(running_sum, 0.0, by="key")
             .collect()
         ),
-        "stateful: running_sum would have to remember more than 1 keys\n"
+        "stateful: running_sum would have to remember more than 1 keys of key\n"
         "  try: rr.read(..., limits=rr.Limits(max_keys=...)), or fewer keys in by=",
     ),
     "no function": (

@@ -83,6 +83,7 @@ def health(state: Health, dashboard: Mapping[str, Any]) -> bytes:
     out = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     out["sources"] = [_source(source) for source in state.sources]
     out["state"] = None if state.state is None else _kept(state.state)
+    out["warnings"] = [without_credentials(text) for text in state.warnings]
     out["dashboard"] = dict(dashboard)
     return dumps(out)
 

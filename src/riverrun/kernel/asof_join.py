@@ -22,7 +22,8 @@ from riverrun.kernel.join_rows import (
     picked,
     side_by_side,
 )
-from riverrun.kernel.joined import Joined
+from riverrun.kernel.joined import Joined, JoinState
+from riverrun.kernel.keyed import first_of_keys
 from riverrun.plan.joins import Direction, Span
 from riverrun.stats.partials import EVENT_TIME
 from riverrun.windows.watermark import BEFORE_TIME
@@ -39,6 +40,7 @@ class AsofMatches(Joined):
     Parameters
     ----------
     exact : whether a right row of the very same time matches.
+    max_keys : of so many keys the newest right row is kept for ever, where there is no tolerance.
     """
 
     def __init__(
@@ -50,10 +52,38 @@ class AsofMatches(Joined):
         *,
         direction: Direction,
         exact: bool,
+        max_keys: int,
     ) -> None:
         super().__init__(left, right, span, right_names)
         self.direction = direction
         self._apart_us = 0 if exact else 1
+        self.max_keys = max_keys
+
+    def _many(self, state: JoinState) -> bool:
+        return super()._many(state) or (self._for_ever() and state.right.rows > self.max_keys)
+
+    def _for_ever(self) -> bool:
+        """Whether something is remembered of a key for good."""
+        return self.span.lower_us is None and bool(self.keys)
+
+    def known(self, right: pl.DataFrame, watermark_us: int) -> pl.DataFrame:
+        """Without rows that left rows before the watermark might see, had their keys not come too late.
+
+        Keys are known in the order in which their first rows come to count for left rows. What is kept of a
+        known key stands before all that comes to count later, so that it stays known.
+        """
+        if not self._for_ever() or right.height <= self.max_keys:
+            return right
+        rows = right.with_row_index(RIGHT)
+        enters = pl.max_horizontal(pl.col(EVENT_TIME), pl.col(SEEN) - self._apart_us)
+        counting = rows.with_columns(enters.alias(ENTERS)).filter(
+            pl.col(ENTERS) + self._apart_us < watermark_us
+        )
+        excess = first_of_keys(counting.sort(ENTERS, RIGHT), self.keys)[self.max_keys :]
+        if not excess.height:
+            return right
+        gone = counting.join(excess, on=self.keys, how="semi")
+        return rows.join(gone, on=RIGHT, how="anti", maintain_order="left").drop(RIGHT)
 
     def matched(self, due: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
         right = right.with_row_index(RIGHT)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from riverrun.kernel.in_order import KEY, NONE_WAITING, Waiting, in_time, numbered
-from riverrun.kernel.keyed import folded
+from riverrun.kernel.key_limit import Instants, beyond_room, folded, known_until, rows_in
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
@@ -93,13 +93,16 @@ class BoundedSessions:
         before_us, upto_us = state.watermark_us, max(state.watermark_us, watermark_us)
         rows, waiting = state.waiting.passed(upto_us)
         state = replace(state, waiting=waiting, watermark_us=upto_us)
+        excess = None
         if rows is not None:
-            state = self._taken(state, rows)
+            excess = self._excess(state, rows)
+            state = self._taken(state, folded(rows, excess, self.frame.keys))
         if state.spans is None or state.partials is None:
             return state, NOTHING
         spans = state.spans.with_columns(self._ends())
         due = spans.filter((pl.col(ENDS) > before_us) & (pl.col(ENDS) <= upto_us))
-        out = Output(frames=(self._results(state.partials, due),)) if due.height else NOTHING
+        frames = (self._results(state.partials, due),) if due.height else ()
+        out = Output(frames, beyond=rows_in(excess)) if frames or excess is not None else NOTHING
         return self._remembering(state, spans), out
 
     # -- rows in ------------------------------------------------------------------------------------
@@ -113,8 +116,17 @@ class BoundedSessions:
         """Where the piece of a chain begins that holds an instant."""
         return time - (time - pl.col(ORIGIN)) % self.maximum_us
 
+    def _excess(self, state: BoundedState, rows: pl.DataFrame) -> pl.Series | None:
+        """The rows of keys beyond the limit. A key is known until the gap behind its last row is over."""
+        keys = self.frame.keys
+        if not keys:
+            return None
+        held = None if state.spans is None else known_until(state.spans, keys, pl.col(LAST) + self.gap_us)
+        times = rows[EVENT_TIME]
+        return beyond_room(held, rows, keys, self.max_keys, Instants(times, times + self.gap_us))
+
     def _taken(self, state: BoundedState, rows: pl.DataFrame) -> BoundedState:
-        rows = self._in_sessions(state, folded(state.spans, rows, self.frame.keys, self.max_keys))
+        rows = self._in_sessions(state, rows)
         partials, references = self.program.of_rows(rows, self._by, state.references)
         spans = rows.select(*self._by, ORIGIN, pl.col(EVENT_TIME).alias(LAST))
         if state.spans is not None and state.partials is not None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from riverrun.kernel.in_order import KEY, NONE_WAITING, Waiting, in_time, numbered
-from riverrun.kernel.keyed import folded
+from riverrun.kernel.key_limit import Instants, beyond_room, folded, known_for_ever, rows_in
 from riverrun.kernel.operator import NOTHING, Output
+from riverrun.kernel.runs import END
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
 from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
@@ -86,16 +87,27 @@ class CountingWindows:
         upto_us = max(state.watermark_us, watermark_us)
         rows, waiting = state.waiting.passed(upto_us)
         state = replace(state, waiting=waiting, watermark_us=upto_us)
+        excess = None
         if rows is not None:
-            state = self._taken(state, rows)
+            excess = self._excess(state, rows)
+            state = self._taken(state, folded(rows, excess, self.frame.keys))
         elif upto_us < AFTER_TIME:
             return state, NOTHING
-        return self._put_out(state, everything=upto_us >= AFTER_TIME)
+        frames, state = self._put_out(state, everything=upto_us >= AFTER_TIME)
+        return state, Output(frames, beyond=rows_in(excess)) if frames or excess is not None else NOTHING
 
     # -- rows in ------------------------------------------------------------------------------------
 
+    def _excess(self, state: CountingState, rows: pl.DataFrame) -> pl.Series | None:
+        """The rows of keys beyond the limit. What is counted of a key is never forgotten."""
+        if not self.frame.keys:
+            return None
+        held = None if state.counts is None else known_for_ever(state.counts, self.frame.keys)
+        times = rows[EVENT_TIME]
+        instants = Instants(times, pl.Series([END], dtype=pl.Int64).new_from_index(0, rows.height))
+        return beyond_room(held, rows, self.frame.keys, self.max_keys, instants)
+
     def _taken(self, state: CountingState, rows: pl.DataFrame) -> CountingState:
-        rows = folded(state.counts, rows, self.frame.keys, self.max_keys)
         rows, counts = self._counted(rows, state.counts)
         pane_rows = math.gcd(self.window.size, self.window.every)
         rows = rows.with_columns((pl.col(COUNT) // pane_rows * pane_rows).alias(PANE))
@@ -141,26 +153,28 @@ class CountingWindows:
 
     # -- results out --------------------------------------------------------------------------------
 
-    def _put_out(self, state: CountingState, *, everything: bool) -> tuple[CountingState, Output]:
+    def _put_out(
+        self, state: CountingState, *, everything: bool
+    ) -> tuple[tuple[pl.DataFrame, ...], CountingState]:
         """Windows that are full; at the end of the input all that have begun."""
         if state.spans is None or state.partials is None or state.counts is None:
-            return state, NOTHING
+            return (), state
         sized = state.spans.join(
             state.counts, on=self._by_key, how="left", nulls_equal=True, maintain_order="left"
         )
         full = sized[COUNT] >= sized[WINDOW] + self.window.size
         full = full | pl.Series([everything])
         if not full.any():
-            return state, NOTHING
+            return (), state
         done = state.spans.filter(full).sort(LAST, maintain_order=True)
         results = self._results(state.partials, done)
         if everything:
-            return CountingState(watermark_us=state.watermark_us), Output(frames=(results,))
+            return (results,), CountingState(watermark_us=state.watermark_us)
         left = state.spans.filter(~full)
         partials = state.partials.map(
             lambda f: f.join(left, on=self._by, how="semi", nulls_equal=True, maintain_order="left")
         )
-        return replace(state, spans=left, partials=partials), Output(frames=(results,))
+        return (results,), replace(state, spans=left, partials=partials)
 
     def _results(self, partials: Partials, done: pl.DataFrame) -> pl.DataFrame:
         wide = done.join(partials.wide, on=self._by, how="left", nulls_equal=True, maintain_order="left")

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from riverrun.kernel.in_order import KEY, numbered
-from riverrun.kernel.keyed import ALL, beyond_limit, keyed, of_other_keys, of_these_keys
+from riverrun.kernel.key_limit import beyond_limit, rows_in
+from riverrun.kernel.keyed import ALL, keyed, of_other_keys, of_these_keys
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.timed import ROW
 from riverrun.plan.scaling import Fence, Fenced
@@ -83,7 +84,9 @@ class Fences:
         last = both.with_row_index(ROW).group_by(self.keys, maintain_order=True).tail(self.fenced.rows)
         last = last.sort(ROW).select(both.columns)
         held = last if others is None else pl.concat([others, last])
-        return replace(state, held=held), Output((frame.with_columns(fenced[self.columns]),))
+        return replace(state, held=held), Output(
+            (frame.with_columns(fenced[self.columns]),), beyond=rows_in(excess)
+        )
 
     def _excess(self, held: pl.DataFrame | None, rows: pl.DataFrame) -> pl.Series | None:
         """The rows of keys beyond the limit, which are left as they are."""

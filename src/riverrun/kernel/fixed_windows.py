@@ -20,7 +20,8 @@ from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.prefix import prefixes
 from riverrun.kernel.runs import END, Runs, concat, within
 from riverrun.kernel.window_frame import WindowFrame
-from riverrun.stats.partials import EVENT_TIME
+from riverrun.stats.counting import RowCount
+from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
 from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
 from riverrun.windows.assign import (
     PANE,
@@ -90,7 +91,7 @@ class FixedState:
     emitted : by window and key, the number of the last revision; kept where revisions can come.
     changed : windows and keys that changed since the last early results.
     watermark_us : all windows that end by then are closed.
-    folded : how many groups went beyond `max_keys`.
+    folded : how many rows had keys beyond `max_keys`.
     """
 
     buffer: tuple[Gathered, ...] = ()
@@ -104,6 +105,11 @@ class FixedState:
     references: References = NO_REFERENCES
     watermark_us: int = BEFORE_TIME
     folded: int = 0
+
+
+#: An aggregate that users do not see, and where its partial holds the rows of a group: how many were folded.
+ROWS_OF_GROUP = f"{PARTIAL_PREFIX}all_rows"
+FOLDED_ROWS = RowCount().column("n")
 
 
 class FixedWindows:
@@ -160,7 +166,9 @@ class FixedWindows:
         if rows.height:
             state = self._gather(rows, state)
         if state.buffer_rows >= state.buffer_limit or self.early_results:
+            before = state.folded
             state = self._absorb(state)
+            out = out if state.folded == before else replace(out, beyond=state.folded - before)
         return state, out
 
     def _gather(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
@@ -194,7 +202,7 @@ class FixedWindows:
         """Fold keys beyond `max_keys`; with `slack`, only once there are so many times more partials."""
         if state.panes.rows <= slack * self.max_keys:
             return state
-        panes, folded = state.panes.bounded(self.program, PANE, self.frame.keys, self.max_keys)
+        panes, folded = state.panes.bounded(self.program, PANE, self.frame.keys, self.max_keys, FOLDED_ROWS)
         return replace(state, panes=panes, folded=state.folded + folded)
 
     def _pieces(self, rows: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, int | None]]:
@@ -259,7 +267,8 @@ class FixedWindows:
         state = self._add_extras(kept.filter(~closed), state)
         state = self._add_pending(kept.filter(closed), state)
         refused = late.filter(~pl.col(ROW).is_in(kept[ROW].implode()))[ROW_ORDER].unique()
-        return rest, state, Output(late=(self.frame.late(late, self._start, self._end),), refused=(refused,))
+        told = self.frame.late(late, self._start, self._end)
+        return rest, state, Output(late=(told,), refused=(refused,), late_rows=late[ROW].n_unique())
 
     def _add_extras(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
         if not rows.height:
@@ -302,8 +311,10 @@ class FixedWindows:
         after_us, upto_us = state.watermark_us, max(state.watermark_us, watermark_us)
         if due is None or upto_us < due:
             return replace(state, watermark_us=upto_us), NOTHING
+        before = state.folded
         state = self._absorb(state, pane_start_of(upto_us, self.window))
         state = replace(self._bounded(state, slack=1), watermark_us=upto_us)
+        beyond = state.folded - before
         frames = []
         results = self._close(state, after_us, upto_us)
         if results is not None:
@@ -314,9 +325,9 @@ class FixedWindows:
             frames += revised
         state = self._forget(state)
         if not frames:
-            return state, NOTHING
+            return state, Output(beyond=beyond) if beyond else NOTHING
         ordered = pl.concat(frames).sort("window_end", maintain_order=True) if len(frames) > 1 else frames[0]
-        return state, Output(frames=(ordered,))
+        return state, Output(frames=(ordered,), beyond=beyond)
 
     def _close(self, state: FixedState, after_us: int, upto_us: int) -> Partials | None:
         """The merged partials of windows with ``after < end <= upto``, by window end and first appearance."""

@@ -49,6 +49,7 @@ class Step:
     short : its label where there is little room.
     signature : all that the state of its operator depends on; empty when it has none.
     lags_us : for each input, how far its watermark is past that of the step.
+    max_keys : how many keys it may remember.
     """
 
     label: str
@@ -62,6 +63,7 @@ class Step:
     short: str = ""
     signature: str = ""
     lags_us: tuple[int, ...] = ()
+    max_keys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class _Building:
             short=last.short,
             signature=signature_of(last, before),
             lags_us=last.lags_us,
+            max_keys=_max_keys(last),
         )
 
     def _opening(
@@ -154,12 +157,14 @@ class _Building:
         reads = sources_of(node)
         nodes = walk(node)
         in_line = len(reads) == 1 and all(len(parents_of(other)) <= 1 for other in nodes)
+        one_partition = in_line and not self._partitioned(reads[0])
         return Opening(
             before=before,
             after=at,
             places=places,
-            max_keys=min(read.limits.max_keys for read in reads),
-            one_partition=in_line and not self._partitioned(reads[0]),
+            max_keys=_max_keys(node),
+            one_partition=one_partition,
+            delay_us=reads[0].delay_us if one_partition else None,
         )
 
     def _expressed(self, last: Expressed, at: Typed) -> Step:
@@ -170,6 +175,10 @@ class _Building:
         short = " · ".join(short_of(node) for node in nodes)
         parents = (self._place[id(nodes[0].parent)],)
         return Step(label, last, at, parents, change=_expression(nodes, label), short=short)
+
+
+def _max_keys(node: Stateful) -> int:
+    return min(read.limits.max_keys for read in sources_of(node))
 
 
 def _expression(nodes: Sequence[Expressed], label: str) -> Change:

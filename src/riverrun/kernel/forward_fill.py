@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from riverrun.batch import IMPUTED
-from riverrun.kernel.keyed import ALL, beyond_limit, keyed, of_other_keys, of_these_keys
+from riverrun.kernel.key_limit import beyond_limit, rows_in
+from riverrun.kernel.keyed import ALL, keyed, of_other_keys, of_these_keys
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.timed import TIME, Timeline, seen_before
 from riverrun.windows.watermark import BEFORE_TIME
@@ -87,7 +88,7 @@ class ForwardFill:
         last = remembered.unique(self.keys, keep="last", maintain_order=True)
         held = last if others is None else pl.concat([others, last])
         after = self._given(frame, filled[before.height :], excess, state.watermark_us)
-        return replace(state, held=held), Output((after,))
+        return replace(state, held=held), Output((after,), beyond=rows_in(excess))
 
     def advance(self, state: FillState, watermark_us: int) -> tuple[FillState, Output]:
         """Forget what is too old for any row in time."""

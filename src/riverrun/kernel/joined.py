@@ -20,7 +20,7 @@ from riverrun.windows.watermark import BEFORE_TIME
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class SideRows:
     """Rows of one side, as they arrived.
 
     Parameters
@@ -33,17 +33,17 @@ class Waiting:
     rows: int = 0
     first_us: int | None = None
 
-    def with_rows(self, frame: pl.DataFrame) -> Waiting:
+    def with_rows(self, frame: pl.DataFrame) -> SideRows:
         first_us = first_time_us(frame)
         if first_us is None:
             return self
         if self.first_us is not None:
             first_us = min(first_us, self.first_us)
-        return Waiting((*self.frames, frame), self.rows + frame.height, first_us)
+        return SideRows((*self.frames, frame), self.rows + frame.height, first_us)
 
     @staticmethod
-    def of(frame: pl.DataFrame) -> Waiting:
-        return Waiting().with_rows(frame)
+    def of(frame: pl.DataFrame) -> SideRows:
+        return SideRows().with_rows(frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class JoinState:
     watermark_us : all left rows before it are answered.
     """
 
-    left: Waiting = Waiting()
-    right: Waiting = Waiting()
+    left: SideRows = SideRows()
+    right: SideRows = SideRows()
     tidy_rows: int = 0
     watermark_us: int = BEFORE_TIME
 
@@ -115,19 +115,31 @@ class Joined(ABC):
         due = None
         if state.left.first_us is not None and state.left.first_us < watermark_us:
             due, rest = split(in_order(state.left.frames), watermark_us)
-            state = replace(state, left=Waiting.of(rest))
-        if due is not None or state.right.rows > SLACK * state.tidy_rows + SLACK_ROWS:
-            state, frame = self._answered(state, due)
-            return state, NOTHING if frame is None or not frame.height else Output(frames=(frame,))
+            state = replace(state, left=SideRows.of(rest))
+        if due is not None or self._many(state):
+            return self._answered(state, due)
         return state, NOTHING
 
-    def _answered(self, state: JoinState, due: pl.DataFrame | None) -> tuple[JoinState, pl.DataFrame | None]:
+    def _many(self, state: JoinState) -> bool:
+        """Whether some right rows may have to be taken out."""
+        return state.right.rows > SLACK * state.tidy_rows + SLACK_ROWS
+
+    def _answered(self, state: JoinState, due: pl.DataFrame | None) -> tuple[JoinState, Output]:
         right = in_order(state.right.frames) if state.right.frames else self.right.nothing()
+        known = self.known(right, state.watermark_us)
+        beyond, right = right.height - known.height, known
         frame = None if due is None else self.matched(due, right)
         if right.height > SLACK * state.tidy_rows + SLACK_ROWS:
             right = self.needed(right, state.watermark_us)
             state = replace(state, tidy_rows=right.height)
-        return replace(state, right=Waiting.of(right)), frame
+        frames = () if frame is None or not frame.height else (frame,)
+        out = Output(frames, beyond=beyond) if frames or beyond else NOTHING
+        return replace(state, right=SideRows.of(right)), out
+
+    def known(self, right: pl.DataFrame, watermark_us: int) -> pl.DataFrame:
+        """The right rows, in order, but for those of keys beyond the limit."""
+        del watermark_us
+        return right
 
     def result(self, due: pl.DataFrame, right: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
         """The rows of pairs, by their positions."""

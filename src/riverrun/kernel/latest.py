@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from riverrun.batch import ROW_ORDER
-from riverrun.kernel.keyed import beyond_limit, of_other_keys
+from riverrun.kernel.key_limit import beyond_limit, rows_in
+from riverrun.kernel.keyed import of_other_keys
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.timed import ROW, TIME, Timeline
 
@@ -63,11 +64,11 @@ class Latest:
         if state.held is not None:
             newest = self._newer(newest, state.held)
         if not newest.height:
-            return state, NOTHING
+            return state, Output(beyond=rows_in(excess)) if excess is not None else NOTHING
         held = newest.select(*self.by, *self.age)
         if state.held is not None:
             held = pl.concat([of_other_keys(state.held, held, self.by), held])
-        return replace(state, held=held), Output((frame[newest[ROW].sort()],))
+        return replace(state, held=held), Output((frame[newest[ROW].sort()],), beyond=rows_in(excess))
 
     def _newer(self, rows: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
         """The rows that are not older than what is held of their key."""

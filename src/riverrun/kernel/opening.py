@@ -19,6 +19,8 @@ class Opening:
     max_keys : how many keys the state may hold.
     one_partition : whether its rows have a single order, so that the watermark of a row's partition is that
         of the stream.
+    delay_us : how far the watermark stays behind the newest row, where there is one partition; ``None``: there
+        is none before the end of the input, or there are several partitions.
     """
 
     before: tuple[Typed, ...]
@@ -26,3 +28,4 @@ class Opening:
     places: tuple[int, ...]
     max_keys: int
     one_partition: bool
+    delay_us: int | None = None

@@ -25,6 +25,8 @@ class Output:
     refused : the places (`ROW_ORDER`) of rows that were too late for all of their windows.
     duplicate : the places of rows that repeat another one.
     repeated : these rows themselves, as they came.
+    beyond : how many rows had a key beyond `max_keys`.
+    late_rows : how many rows are in `late`, where these stand in it once for each window; ``None``: each once.
     """
 
     frames: tuple[pl.DataFrame, ...] = ()
@@ -32,6 +34,8 @@ class Output:
     refused: tuple[pl.Series, ...] = field(default=())
     duplicate: tuple[pl.Series, ...] = field(default=())
     repeated: tuple[pl.DataFrame, ...] = field(default=())
+    beyond: int = 0
+    late_rows: int | None = None
 
 
 NOTHING = Output()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from riverrun.kernel.cleaning_operators import CLEANING
-from riverrun.kernel.fixed_windows import FixedWindows
+from riverrun.kernel.fixed_windows import ROWS_OF_GROUP, FixedWindows
 from riverrun.kernel.opening import Opening
 from riverrun.kernel.operator import JoinOperator, Operator
 from riverrun.kernel.window_frame import WindowFrame
@@ -21,6 +21,7 @@ from riverrun.plan.stateful import Stateful
 from riverrun.plan.typed import Typed
 from riverrun.plan.union import Union
 from riverrun.plan.window_aggregate import WindowAggregate
+from riverrun.stats.counting import count
 from riverrun.stats.program import Program
 from riverrun.windows.describe import Counting, Fixed, Session, Trailing
 
@@ -41,9 +42,13 @@ def open_operator(node: Stateful, opening: Opening) -> AnyOperator:
 
 
 def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
-    frame, program = _window_frame(node, opening), Program(*node.program(opening.before[0]))
+    frame = _window_frame(node, opening)
+    aggregates, columns = node.program(opening.before[0])
+    if isinstance(node.window, Fixed) and node.keys:
+        aggregates = {**aggregates, ROWS_OF_GROUP: count()}
+    program = Program(aggregates, columns)
     if isinstance(node.window, Trailing):
-        return _trailing(node.window, frame, program)
+        return _trailing(node.window, frame, program, opening.max_keys)
     windows = _closing_windows(node, node.window, frame, program, opening)
     if not node.quality:
         return windows
@@ -52,19 +57,19 @@ def _window_aggregate(node: WindowAggregate, opening: Opening) -> Operator[Any]:
     return QualityWindows(windows, frame)
 
 
-def _trailing(window: Trailing, frame: WindowFrame, program: Program) -> Operator[Any]:
+def _trailing(window: Trailing, frame: WindowFrame, program: Program, max_keys: int) -> Operator[Any]:
     from riverrun.kernel.rolling import RollingWindows, can_be_summed
     from riverrun.stats.paired import can_be_paired
 
     if window.period_us is not None and can_be_summed(program):
-        return RollingWindows(window, frame, program)
+        return RollingWindows(window, frame, program, max_keys=max_keys)
     if can_be_paired(program):
         from riverrun.kernel.paired_trailing import PairedTrailing
 
-        return PairedTrailing(window, frame, program)
+        return PairedTrailing(window, frame, program, max_keys=max_keys)
     from riverrun.kernel.trailing import TrailingWindows
 
-    return TrailingWindows(window, frame, program)
+    return TrailingWindows(window, frame, program, max_keys=max_keys)
 
 
 def _window_frame(node: WindowAggregate, opening: Opening) -> WindowFrame:
@@ -115,6 +120,7 @@ def _closing_windows(
         lateness_us=node.lateness_us,
         early_results=early,
         max_keys=opening.max_keys,
+        delay_us=opening.delay_us,
     )
 
 
@@ -136,7 +142,15 @@ def _asof_join(node: AsofJoin, opening: Opening) -> AsofMatches:
     from riverrun.kernel.asof_join import AsofMatches
 
     left, right, names = _sides(node, opening)
-    return AsofMatches(left, right, node.span, names, direction=node.direction, exact=node.exact)
+    return AsofMatches(
+        left,
+        right,
+        node.span,
+        names,
+        direction=node.direction,
+        exact=node.exact,
+        max_keys=opening.max_keys,
+    )
 
 
 def _interval_join(node: IntervalJoin, opening: Opening) -> IntervalPairs:

@@ -52,8 +52,8 @@ class PairedState(EachRowState):
 class PairedTrailing(EachRow[PairedState]):
     """The operator for rolling and running aggregates of partials that can be paired."""
 
-    def __init__(self, window: Trailing, frame: WindowFrame, program: Program) -> None:
-        super().__init__(window, frame, program, PIECE_ROWS)
+    def __init__(self, window: Trailing, frame: WindowFrame, program: Program, *, max_keys: int) -> None:
+        super().__init__(window, frame, program, PIECE_ROWS, max_keys)
         self.paired = PairedProgram(program)
         self._kept = [KEY, EVENT_TIME, *self.paired.columns]
 
@@ -67,6 +67,16 @@ class PairedTrailing(EachRow[PairedState]):
         """The entries and merges that are remembered."""
         kept = [*state.entries, *(frame for frame in (state.upto, state.before) if frame is not None)]
         return sum(frame.height for frame in kept)
+
+    def _keys_at_most(self, state: PairedState) -> int:
+        return 0 if state.keys is None else state.keys.height
+
+    def _known(self, state: PairedState) -> pl.DataFrame | None:
+        if state.keys is None or state.upto is None:
+            return None
+        held = [state.upto, *state.entries, *([] if state.before is None else [state.before])]
+        rows = pl.concat([frame.select(KEY, EVENT_TIME) for frame in held])
+        return self._until(rows, [KEY]).join(state.keys, on=KEY, how="inner").drop(KEY)
 
     def _put_out(self, state: PairedState, piece: pl.DataFrame) -> tuple[PairedState, pl.DataFrame]:
         state = state if self.period_us is None else _without_old_keys(state)

@@ -81,10 +81,10 @@ class _Told:
 class RollingWindows(EachRow[RollingState]):
     """The operator for rolling aggregates all of whose partials say what they need (`Program.windowed`)."""
 
-    def __init__(self, window: Trailing, frame: WindowFrame, program: Program) -> None:
-        super().__init__(window, frame, program, PIECE_ROWS)
+    def __init__(self, window: Trailing, frame: WindowFrame, program: Program, *, max_keys: int) -> None:
+        super().__init__(window, frame, program, PIECE_ROWS, max_keys)
         assert window.period_us is not None
-        self.merging = PairedTrailing(window, frame, program)
+        self.merging = PairedTrailing(window, frame, program, max_keys=max_keys)
         self._period_us = window.period_us
         self._period = f"{window.period_us}i"
         self._kept = list(dict.fromkeys([KEY, EVENT_TIME, *program.roots]))
@@ -95,6 +95,15 @@ class RollingWindows(EachRow[RollingState]):
     def rows(self, state: RollingState) -> int:
         held = sum(frame.height for frame in state.held)
         return state.waiting.rows + held + (0 if state.merged is None else self.merging.held(state.merged))
+
+    def _keys_at_most(self, state: RollingState) -> int:
+        return 0 if state.keys is None else state.keys.height
+
+    def _known(self, state: RollingState) -> pl.DataFrame | None:
+        if state.keys is None or not state.held:
+            return None
+        rows = pl.concat([frame.select(KEY, EVENT_TIME) for frame in state.held])
+        return self._until(rows, [KEY]).join(state.keys, on=KEY, how="inner").drop(KEY)
 
     def _put_out(self, state: RollingState, piece: pl.DataFrame) -> tuple[RollingState, pl.DataFrame]:
         state = _without_old_keys(state)

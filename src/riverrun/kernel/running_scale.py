@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from riverrun.kernel.keyed import ALL, beyond_limit, keyed, of_other_keys
+from riverrun.kernel.key_limit import beyond_limit, rows_in
+from riverrun.kernel.keyed import ALL, keyed, of_other_keys
 from riverrun.kernel.moment_scan import M2, MEAN, RANK, N, moments_upto
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.timed import ROW
@@ -73,7 +74,7 @@ class RunningScale:
                 scanned, on=ROW, how="left", maintain_order="left"
             )
             made.append(measured.select(self._value().alias(column)).to_series())
-        return replace(state, held=tuple(held)), Output((frame.with_columns(made),))
+        return replace(state, held=tuple(held)), Output((frame.with_columns(made),), beyond=rows_in(excess))
 
     def _scanned(
         self, rows: pl.DataFrame, column: str, before: pl.DataFrame | None

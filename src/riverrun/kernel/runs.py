@@ -69,10 +69,12 @@ class Runs:
         )
         return Runs(tuple(run for run in kept if run.partials.rows))
 
-    def bounded(self, program: Program, period: str, keys: Sequence[str], max_keys: int) -> tuple[Runs, int]:
+    def bounded(
+        self, program: Program, period: str, keys: Sequence[str], max_keys: int, count: str
+    ) -> tuple[Runs, int]:
         """With at most `max_keys` keys a period; later ones are folded into one key, so that totals stay exact.
 
-        Returns how many groups were folded just now.
+        Returns how many rows were folded just now; `count` is the column that holds those of a group.
         """
         if not keys or self.rows <= max_keys:
             return self, 0
@@ -96,7 +98,7 @@ class Runs:
             return marked.with_columns(replaced).select(frame.columns)
 
         bounded = program.merge([merged.map(fold)], by)
-        return Runs((Run(bounded, level),)), folded.height
+        return Runs((Run(bounded, level),)), int(folded[count].sum())
 
 
 def other_key(dtype: pl.DataType) -> pl.Expr:

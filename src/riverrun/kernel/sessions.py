@@ -18,7 +18,7 @@ import polars as pl
 
 from riverrun.batch import ROW_ORDER, ROW_WATERMARK
 from riverrun.kernel.in_order import KEY
-from riverrun.kernel.keyed import folded
+from riverrun.kernel.key_limit import Instants, beyond_room, folded, known_until, rows_in
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.overdue import ROUND_ROWS, Overdue, OverdueRow, Span
 from riverrun.kernel.window_frame import WindowFrame
@@ -26,7 +26,7 @@ from riverrun.stats.partials import EVENT_TIME
 from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
 from riverrun.windows.assign import WINDOW
 from riverrun.windows.describe import Session
-from riverrun.windows.watermark import BEFORE_TIME
+from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
 
 #: The last event time of a span.
 LAST = "__p_last"
@@ -44,6 +44,8 @@ ROW = "__p_row"
 GROUP = "__p_group"
 #: The watermark that a row came behind.
 BEHIND = "__p_behind"
+#: Whether the key of a row is beyond the limit.
+FOLDS = "__p_folds"
 #: The span that a row or span becomes part of.
 TARGET = "__p_target"
 #: Numbers of what sessions are put together of, and of sessions as they were at some time.
@@ -65,6 +67,7 @@ class SessionState:
     partials : the same sessions' partials, by start and keys.
     waiting : rows that came behind a watermark which the stream has not come to.
     seen : how many rows came.
+    newest_us : the largest event time among them.
     """
 
     spans: pl.DataFrame | None = None
@@ -73,10 +76,17 @@ class SessionState:
     seen: int = 0
     references: References = NO_REFERENCES
     watermark_us: int = BEFORE_TIME
+    newest_us: int = BEFORE_TIME
 
 
 class SessionWindows:
-    """The operator for session windows."""
+    """The operator for session windows.
+
+    Parameters
+    ----------
+    max_keys : rows of further keys are folded into one.
+    delay_us : see `Opening`.
+    """
 
     def __init__(
         self,
@@ -87,6 +97,7 @@ class SessionWindows:
         lateness_us: int = 0,
         early_results: bool = False,
         max_keys: int,
+        delay_us: int | None = None,
     ) -> None:
         self.gap_us = window.gap_us
         self.frame = frame
@@ -94,6 +105,7 @@ class SessionWindows:
         self.lateness_us = lateness_us
         self.early_results = early_results
         self.max_keys = max_keys
+        self.delay_us = delay_us
         self._kept = [*frame.columns, *frame.keys, EVENT_TIME, *program.roots, ROW_ORDER, BEHIND, SEEN]
         self._by = [WINDOW, *frame.keys]
         self._start, self._end = pl.col(WINDOW), pl.col(LAST) + self.gap_us
@@ -127,14 +139,49 @@ class SessionWindows:
         number = pl.int_range(state.seen, state.seen + rows.height, dtype=pl.Int64).alias(SEEN)
         rows = rows.with_columns(number)
         state = replace(state, seen=state.seen + rows.height)
-        if ROW_WATERMARK not in rows.columns:
-            return self._add(state, rows), NOTHING
-        marked = pl.col(ROW_WATERMARK).is_not_null()
-        behind = pl.max_horizontal(ROW_WATERMARK, pl.lit(state.watermark_us)).alias(BEHIND)
-        waiting = rows.filter(marked).with_columns(behind).select(list(dict.fromkeys(self._kept)))
-        if waiting.height:
-            state = replace(state, waiting=(*state.waiting, waiting))
-        return self._add(state, rows.filter(~marked)), NOTHING
+        if ROW_WATERMARK in rows.columns:
+            behind = pl.max_horizontal(ROW_WATERMARK, pl.lit(state.watermark_us))
+            rows = rows.with_columns(pl.when(pl.col(ROW_WATERMARK).is_not_null()).then(behind).alias(BEHIND))
+        excess = self._excess(state, rows)
+        newest = rows[EVENT_TIME].max()
+        if isinstance(newest, int) and newest > state.newest_us:
+            state = replace(state, newest_us=newest)
+        if ROW_WATERMARK in rows.columns:
+            marked = rows[BEHIND].is_not_null()
+            waiting = rows.select(list(dict.fromkeys(self._kept)))
+            waiting = waiting if excess is None else waiting.with_columns(excess.alias(FOLDS))
+            waiting = waiting.filter(marked)
+            if waiting.height:
+                state = replace(state, waiting=(*state.waiting, waiting))
+            rows, excess = rows.filter(~marked), None if excess is None else excess.filter(~marked)
+        state = self._add(state, folded(rows, excess, self.frame.keys))
+        return state, NOTHING if excess is None else Output(beyond=rows_in(excess))
+
+    def _excess(self, state: SessionState, rows: pl.DataFrame) -> pl.Series | None:
+        """The rows of keys beyond the limit, as they came. A key is known as long as a session of it is."""
+        keys = self.frame.keys
+        if not keys or rows.height + (0 if state.spans is None else state.spans.height) <= self.max_keys:
+            return None
+        reach_us = self.gap_us + self.lateness_us
+        held = None if state.spans is None else known_until(state.spans, keys, pl.col(LAST) + reach_us)
+        until = pl.col(EVENT_TIME) + reach_us
+        if BEHIND in rows.columns:
+            # A row that can only be late makes no session.
+            until = pl.when(pl.col(BEHIND) >= until).then(pl.lit(BEFORE_TIME)).otherwise(until)
+        instants = Instants(self._reached(state, rows), rows.select(until.alias("until"))["until"])
+        return beyond_room(held, rows, keys, self.max_keys, instants)
+
+    def _reached(self, state: SessionState, rows: pl.DataFrame) -> pl.Series:
+        """How far the watermark was before each row, by the rows that came here.
+
+        Where partitions take turns, what they have come to together is not known for single rows: then keys
+        make room between batches.
+        """
+        if self.delay_us is None:
+            return pl.Series("now", [BEFORE_TIME], dtype=pl.Int64).new_from_index(0, rows.height)
+        newest = pl.col(EVENT_TIME).cum_max().shift(1, fill_value=BEFORE_TIME)
+        newest = pl.max_horizontal(newest, pl.lit(state.newest_us))
+        return rows.select((newest - self.delay_us).alias("now"))["now"]
 
     def _targets(self, spans: pl.DataFrame) -> pl.DataFrame:
         """Spans with the start (`TARGET`) and the last event (`LAST`) of the session that they are part of."""
@@ -154,7 +201,6 @@ class SessionWindows:
     def _add(self, state: SessionState, rows: pl.DataFrame) -> SessionState:
         if not rows.height:
             return state
-        rows = folded(state.spans, rows, self.frame.keys, self.max_keys)
         rows = rows.with_columns(pl.col(EVENT_TIME).alias(WINDOW), pl.col(EVENT_TIME).alias(LAST))
         # Rows first become sessions among themselves; each carries the start of its own.
         placed = self._targets(rows.with_row_index("__p_at")).sort("__p_at")
@@ -200,7 +246,7 @@ class SessionWindows:
         """The rows that need not wait any longer, by the watermark that they came behind and their place."""
         if not state.waiting:
             return state, None
-        rows = pl.concat(state.waiting)
+        rows = pl.concat(state.waiting, how="diagonal")
         due = rows.filter(pl.col(BEHIND) <= watermark_us)
         if not due.height:
             return state, None
@@ -398,11 +444,14 @@ class SessionWindows:
         if due is None and watermark_us == state.watermark_us:
             return state, NOTHING
         frames: list[pl.DataFrame] = []
-        late = None
+        late, beyond = None, 0
         if due is not None:
-            known = folded(state.spans, due, self.frame.keys, self.max_keys)
+            excess = due[FOLDS].fill_null(value=False) if FOLDS in due.columns else None
+            known = folded(due, excess, self.frame.keys).drop(FOLDS, strict=False)
             state, frames, late = self._overdue(state, known)
-            late = due.filter(pl.col(ROW).is_in(late[ROW].implode()))
+            missed = due[ROW].is_in(late[ROW].implode())
+            late = due.filter(missed)
+            beyond = 0 if excess is None else rows_in(excess & ~missed)
         state = replace(state, watermark_us=watermark_us)
         if state.spans is not None:
             closing = ~pl.col(CLOSED) & (pl.col(LAST) + self.gap_us <= watermark_us)
@@ -410,18 +459,18 @@ class SessionWindows:
                 state, frame = self._put_out(state, closing, final=True)
                 frames.append(frame)
             state = self._without_gone(state)
-        return state, self._output(frames, late)
+        return state, self._output(frames, late, beyond)
 
-    def _output(self, frames: Sequence[pl.DataFrame], late: pl.DataFrame | None) -> Output:
+    def _output(self, frames: Sequence[pl.DataFrame], late: pl.DataFrame | None, beyond: int = 0) -> Output:
         """Results by the instant at which each was known, and late rows in the order in which they came."""
         out: tuple[pl.DataFrame, ...] = ()
         if frames:
             together = pl.concat(frames) if len(frames) > 1 else frames[0]
             out = (together.sort(AT, REVISES, SEEN, maintain_order=True).drop(AT, REVISES, SEEN),)
         if late is None or not late.height:
-            return Output(out) if out else NOTHING
+            return Output(out, beyond=beyond) if out or beyond else NOTHING
         told = self.frame.late(late, pl.col(EVENT_TIME), pl.col(EVENT_TIME) + self.gap_us)
-        return Output(out, (told,), (late[ROW_ORDER],))
+        return Output(out, (told,), (late[ROW_ORDER],), beyond=beyond)
 
     def early(self, state: SessionState) -> tuple[SessionState, Output]:
         if state.spans is None:
@@ -464,7 +513,11 @@ class SessionWindows:
 
     def _without_gone(self, state: SessionState) -> SessionState:
         """Without the sessions that no row can revise any more."""
-        gone = pl.col(LAST) + self.gap_us + self.lateness_us <= state.watermark_us
+        # Which keys are known goes by the rows that came here: the watermark may be further.
+        known_us = state.watermark_us
+        if self.delay_us is not None and known_us < AFTER_TIME:
+            known_us = min(known_us, state.newest_us - self.delay_us)
+        gone = pl.col(LAST) + self.gap_us + self.lateness_us <= known_us
         if state.spans is None or state.partials is None or not state.spans.select(gone.any()).item():
             return state
         kept = state.spans.filter(~gone)

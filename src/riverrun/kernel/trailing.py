@@ -62,8 +62,8 @@ class TrailingState(EachRowState):
 class TrailingWindows(EachRow[TrailingState]):
     """The operator for rolling and running aggregates."""
 
-    def __init__(self, window: Trailing, frame: WindowFrame, program: Program) -> None:
-        super().__init__(window, frame, program, PIECE_ROWS_LONG if program.long else PIECE_ROWS)
+    def __init__(self, window: Trailing, frame: WindowFrame, program: Program, *, max_keys: int) -> None:
+        super().__init__(window, frame, program, PIECE_ROWS_LONG if program.long else PIECE_ROWS, max_keys)
         #: Without keys there is a single one, so that tables are never joined on nothing.
         self._by_key = list(frame.keys) or [KEY]
         self._by = [*self._by_key, EVENT_TIME]
@@ -74,6 +74,17 @@ class TrailingWindows(EachRow[TrailingState]):
     def rows(self, state: TrailingState) -> int:
         kept = [*state.entries, *(part for part in (state.upto, state.before) if part is not None)]
         return state.waiting.rows + sum(part.rows for part in kept)
+
+    def _keys_at_most(self, state: TrailingState) -> int:
+        return self.rows(state) - state.waiting.rows
+
+    def _known(self, state: TrailingState) -> pl.DataFrame | None:
+        if self.period_us is None:
+            return None if state.upto is None else self._until(state.upto.wide, self.frame.keys)
+        held = [*state.entries, *([] if state.before is None else [state.before])]
+        if not held:
+            return None
+        return self._until(pl.concat([part.wide.select(self._by) for part in held]), self.frame.keys)
 
     def _put_out(self, state: TrailingState, piece: pl.DataFrame) -> tuple[TrailingState, pl.DataFrame]:
         rows, keys, length = self._placed(piece)

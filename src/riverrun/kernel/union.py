@@ -9,13 +9,16 @@ import polars as pl
 from riverrun.batch import HIDDEN_PREFIX, ROW_ORDER
 from riverrun.kernel.operator import NOTHING, Output
 
+#: More than the steps of a plan.
+STEPS = 1 << 20
+
 
 class UnionRows:
     """The operator for unions.
 
     Rows of sources carry their place among all rows (`ROW_ORDER`). Results of earlier steps do not; they get
-    the number of their step, so that rows of one event time have an order behind the union, whatever arrived
-    first. Within one step, results come in a fixed order anyway.
+    a place before all of these, by the number of their step, so that rows of one event time have an order
+    behind the union, whatever arrived first. Within one step, results come in a fixed order anyway.
 
     Parameters
     ----------
@@ -34,7 +37,7 @@ class UnionRows:
         hidden = [name for name in frame.columns if name.startswith(HIDDEN_PREFIX)]
         rows = frame.select(*self.columns, *hidden)
         if ROW_ORDER not in hidden:
-            place = pl.Series(ROW_ORDER, [self.places[side]], dtype=pl.Int64)
+            place = pl.Series(ROW_ORDER, [self.places[side] - STEPS], dtype=pl.Int64)
             rows = rows.hstack([place.new_from_index(0, rows.height)])
         return state, Output(frames=(rows,))
 

@@ -78,7 +78,8 @@ class UserOperator:
         new = keys.filter(found[PLACE].is_null())
         if known.height + new.height > self.max_keys:
             raise PlanError(
-                f"{self.node.name} would have to remember more than {self.max_keys} keys",
+                f"{self.node.name} would have to remember more than {self.max_keys:,} keys"
+                + (f" of {', '.join(self.node.by)}" if self.node.by else ""),
                 where="stateful",
                 hint="rr.read(..., limits=rr.Limits(max_keys=...)), or fewer keys in by=",
             )

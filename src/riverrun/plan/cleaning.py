@@ -39,6 +39,10 @@ class Unique(Stateful):
     def passes_rows(self) -> bool:
         return True
 
+    @property
+    def beyond_keys(self) -> str:
+        return "rows of further ones pass, whether they repeat others or not"
+
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before
         rows.final_rows("unique", against="and would be taken for repetitions")
@@ -63,6 +67,10 @@ class ForwardFill(Stateful):
     @property
     def passes_rows(self) -> bool:
         return True
+
+    @property
+    def beyond_keys(self) -> str:
+        return "rows of further ones are not filled"
 
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before

@@ -66,7 +66,8 @@ class Joining(Chained):
         as the watermarks of both sides say that nothing can change the answer. Of several right rows with
         the same time, the last counts backward and the first forward; of two at the same distance, nearest
         takes the earlier one. Memory: left rows that wait; right rows within `tolerance` and the delays of
-        the watermarks; without `tolerance`, one right row for each key beside those.
+        the watermarks; without `tolerance`, one right row for each of the first `Limits.max_keys` keys
+        beside those.
 
         Parameters
         ----------

@@ -92,6 +92,10 @@ class AsofJoin(Join):
     def lags_us(self) -> tuple[int, ...]:
         return (0, self.span.upper_us)
 
+    @property
+    def beyond_keys(self) -> str:
+        return "right rows of further ones match nothing"
+
     def typed(self, *before: Typed) -> Typed:
         left, right = before
         self.checked("join_asof", left, right)

@@ -26,6 +26,10 @@ class Latest(Stateful):
     def label(self) -> str:
         return f"latest{by_text(self.by)}"
 
+    @property
+    def beyond_keys(self) -> str:
+        return "rows of further ones do not come out"
+
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before
         check_columns(self.by, rows, "latest")

@@ -82,6 +82,12 @@ class Scale(Stateful):
         return f"{self.step} {', '.join(self.columns)}{by_text(self.by)} ({self.scaling.name})"
 
     @property
+    def beyond_keys(self) -> str:
+        if isinstance(self.scaling, (Fenced, Deviating)):
+            return "rows of further ones are left as they are"
+        return "each row of further ones is taken for the first of its key"
+
+    @property
     def passes_rows(self) -> bool:
         return True
 

@@ -72,6 +72,11 @@ class Stateful(Inner, ABC):
         """Whether what comes out are the rows that came in: at their event time, with their columns."""
         return False
 
+    @property
+    def beyond_keys(self) -> str:
+        """What becomes of rows whose key is beyond `Limits.max_keys`, where keys are limited."""
+        return ""
+
     @abstractmethod
     def typed(self, *before: Typed) -> Typed:
         """The columns that it makes of its inputs. Raises `PlanError` where it cannot work on them."""

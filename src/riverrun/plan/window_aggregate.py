@@ -83,6 +83,10 @@ class WindowAggregate(Stateful):
     def has_late(self) -> bool:
         return True
 
+    @property
+    def beyond_keys(self) -> str:
+        return "rows of further ones are counted together, as __other__ (null if keys are no text)"
+
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before
         rows.final_rows("agg", against="and would count twice")

@@ -53,12 +53,14 @@ class StepMemory:
     Parameters
     ----------
     signature : what the state depends on; a step with another one cannot go on from it.
+    beyond : rows whose key was beyond `max_keys`.
     """
 
     signature: str
     rows_in: int
     rows_out: int
     late: int
+    beyond: int = 0
 
 
 @dataclass(frozen=True, slots=True)

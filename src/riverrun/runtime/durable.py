@@ -115,9 +115,7 @@ class Durable:
 
     # -- what happens ---------------------------------------------------------------------------------
 
-    def received(
-        self, source: int, chunks: Sequence[Chunk | FrameChunk], *, notify: bool = True
-    ) -> int | None:
+    def received(self, source: int, chunks: Sequence[Chunk | FrameChunk], *, notify: bool = True) -> int | None:
         """Write down chunks that cannot be read again; returns the number of the record.
 
         May be called from the source's thread. They are safe once the store has synced that record.
@@ -255,7 +253,9 @@ class Durable:
         for at, step in enumerate(job.flow.steps):
             if step.operator is not None:
                 counts = job.engine.counts[at]
-                steps[step.id] = StepMemory(step.signature, counts.rows_in, counts.rows_out, counts.late)
+                steps[step.id] = StepMemory(
+                    step.signature, counts.rows_in, counts.rows_out, counts.late, counts.beyond
+                )
                 states[step.id] = job.engine.states[at]
         return Checkpoint(
             run, sources, formats, steps, states, letters, tuple(dropped_letters), self._taken_bytes

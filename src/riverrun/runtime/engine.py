@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import polars as pl
 
-from riverrun.batch import visible
+from riverrun.batch import sources_of_rows, visible
 from riverrun.kernel.flow import Flow, Step
 from riverrun.kernel.operator import NOTHING, JoinOperator, Operator, Output
 from riverrun.kernel.operators import AnyOperator
@@ -43,6 +44,7 @@ class StepCounts:
     rows_out: int = 0
     late: int = 0
     busy_us: int = 0
+    beyond: int = 0
 
 
 @dataclass(slots=True)
@@ -56,13 +58,21 @@ class _Turn:
     repeated: dict[int, list[pl.DataFrame]] = field(default_factory=dict)
     emissions: list[Emission] = field(default_factory=list)
 
-    def dropped(self) -> Dropped:
-        """A row that repeats another one is no late row, whatever other steps make of it."""
+    def dropped(self, read: Read, sources: Sequence[Read]) -> Mapping[Read, Dropped]:
+        """What is to be charged to each source. `read` is the one whose turn it was.
+
+        A row that repeats another one is no late row, whatever other steps make of it.
+        """
+        if not self.refused and not self.duplicate:
+            return {}
         repeated = pl.concat(self.duplicate).unique() if self.duplicate else pl.Series(dtype=pl.Int64)
         late = pl.concat(self.refused).unique() if self.refused else pl.Series(dtype=pl.Int64)
         if len(late) and len(repeated):
             late = late.filter(~late.is_in(repeated.implode()))
-        return Dropped(len(late), len(repeated))
+        counted = _by_source(late, read, sources), _by_source(repeated, read, sources)
+        return {
+            source: Dropped(*(counts[source] for counts in counted)) for source in {*counted[0], *counted[1]}
+        }
 
 
 class Engine:
@@ -76,6 +86,7 @@ class Engine:
     Parameters
     ----------
     meter : tells microseconds for the load of each step; never used for results.
+    sources : in the order of the numbers that the places of their rows begin with (`ROW_ORDER`).
 
     Attributes
     ----------
@@ -84,8 +95,11 @@ class Engine:
     before : called with the place of a step and the rows that are about to come to it; it may set its state.
     """
 
-    def __init__(self, flow: Flow, meter: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, flow: Flow, meter: Callable[[], int] = lambda: 0, sources: Sequence[Read] | None = None
+    ) -> None:
         self.flow = flow
+        self.sources = self.reads if sources is None else list(sources)
         self.counts = [StepCounts() for _ in flow.steps]
         self.states: list[Any] = [step.operator.empty() if step.operator else None for step in flow.steps]
         self._meter = meter
@@ -103,8 +117,8 @@ class Engine:
 
     def feed(
         self, read: Read, frame: pl.DataFrame, watermark_us: int, refused_us: pl.Series | None = None
-    ) -> tuple[list[Emission], Dropped]:
-        """Take in rows of a source, then its watermark. Returns results, and how many rows were dropped.
+    ) -> tuple[list[Emission], Mapping[Read, Dropped]]:
+        """Take in rows of a source, then its watermark. Returns results, and by source what was dropped.
 
         Parameters
         ----------
@@ -120,15 +134,15 @@ class Engine:
         self.watermarks_us[source] = watermark_us
         self._deliver(source, (frame,), turn)
         self._run_all(behind, turn)
-        return turn.emissions, turn.dropped()
+        return turn.emissions, turn.dropped(read, self.sources)
 
-    def advance(self, read: Read, watermark_us: int) -> tuple[list[Emission], Dropped]:
-        """Event time has gone on without rows. Returns results, and how many rows turned out to be late."""
+    def advance(self, read: Read, watermark_us: int) -> tuple[list[Emission], Mapping[Read, Dropped]]:
+        """Event time has gone on without rows. Returns results, and by source which rows turned out late."""
         turn = _Turn()
         source, *behind = self._behind[read]
         self.watermarks_us[source] = watermark_us
         self._run_all(behind, turn)
-        return turn.emissions, turn.dropped()
+        return turn.emissions, turn.dropped(read, self.sources)
 
     def early(self, which: Callable[[WindowAggregate], bool]) -> list[Emission]:
         """Early results of the window steps that `which` chooses."""
@@ -192,7 +206,9 @@ class Engine:
                 turn.refused += out.refused
                 turn.duplicate += out.duplicate
                 turn.repeated.setdefault(at, []).extend(out.repeated)
-                counts.late += sum(frame.height for frame in out.late)
+                rows = sum(frame.height for frame in out.late) if out.late_rows is None else out.late_rows
+                counts.late += rows
+                counts.beyond += out.beyond
                 self._deliver(at, out.frames, turn)
         elif step.change is not None:
             self._deliver(at, [step.change(frame) for frame in inputs[0]], turn)
@@ -235,6 +251,16 @@ class Engine:
         turn.results.setdefault(at, []).extend(frames)
         for number in self._outputs.get(at, ()):
             turn.emissions += [Emission(number, visible(frame)) for frame in frames]
+
+
+def _by_source(places: pl.Series, read: Read, sources: Sequence[Read]) -> Counter[Read]:
+    """How many of some rows came from each source. `read` is meant where there is only one."""
+    numbers = sources_of_rows(places)
+    if len(sources) < 2:
+        return Counter({read: len(numbers)} if len(numbers) else {})
+    counts = numbers.value_counts()
+    # More partitions than can be told apart would lead behind the last source.
+    return Counter({sources[min(number, len(sources) - 1)]: count for number, count in counts.rows()})
 
 
 def _behind_sources(flow: Flow) -> dict[Read, list[int]]:

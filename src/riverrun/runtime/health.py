@@ -45,7 +45,15 @@ class SourceHealth:
 
 @dataclass(frozen=True, slots=True)
 class StepHealth:
-    """One step of the plan. `short` is its name where there is little room, empty when `name` is short."""
+    """One step of the plan.
+
+    Parameters
+    ----------
+    late : how many rows were too late for it; a row that is too late for several windows counts once.
+    short : its name where there is little room, empty when `name` is short.
+    beyond_max_keys : how many rows had a key beyond `max_keys`.
+    warning : what becomes of such rows, once there are any.
+    """
 
     name: str
     rows_in: int = 0
@@ -54,6 +62,8 @@ class StepHealth:
     busy_s: float = 0.0
     state_rows: int = 0
     short: str = ""
+    beyond_max_keys: int = 0
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,5 +161,11 @@ class Health:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What somebody should look after, a sentence each."""
-        return self.state.warnings if self.state is not None else ()
+        """What somebody should look after, a sentence each.
+
+        >>> step = StepHealth("latest by key", warning="latest by key has met more than 100 keys")
+        >>> Health("sensors", 0, 0, running=True, steps=(step,)).warnings
+        ('latest by key has met more than 100 keys',)
+        """
+        kept = self.state.warnings if self.state is not None else ()
+        return (*kept, *(step.warning for step in self.steps if step.warning))

@@ -31,12 +31,16 @@ class SourceInspection:
 
 @dataclass(frozen=True, slots=True)
 class StepInspection:
-    """One stateful step: its name, rows in and out, and what its state takes on the disk."""
+    """One stateful step: its name, rows in and out, and what its state takes on the disk.
+
+    `beyond_max_keys` are the rows whose key was beyond the limit.
+    """
 
     name: str
     rows_in: int
     rows_out: int
     late: int
+    beyond_max_keys: int
     frames: int
     bytes: int
 
@@ -97,8 +101,9 @@ class Inspection:
         for step in self.steps:
             lines.append(f"  {step.name}")
             size = f"{step.bytes:,} bytes in {step.frames} frames"
+            beyond = f", {step.beyond_max_keys:,} beyond max_keys" if step.beyond_max_keys else ""
             lines.append(
-                f"    {step.rows_in:,} rows in, {step.rows_out:,} out, {step.late:,} late; state {size}"
+                f"    {step.rows_in:,} rows in, {step.rows_out:,} out, {step.late:,} late{beyond}; state {size}"
             )
         lines += ["", "outputs:"]
         for output in self.outputs:
@@ -168,7 +173,7 @@ def _step(name: str, past: Past, store: Store) -> StepInspection:
     memory = past.steps[name]
     numbers = set(_frames_in(orjson.loads(store.values("state")[name])))
     size = sum(len(store.blob(number)) for number in numbers)
-    return StepInspection(name, memory.rows_in, memory.rows_out, memory.late, len(numbers), size)
+    return StepInspection(name, memory.rows_in, memory.rows_out, memory.late, memory.beyond, len(numbers), size)
 
 
 def _frames_in(value: Any) -> list[int]:

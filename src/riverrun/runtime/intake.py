@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 import orjson
 import polars as pl
 
-from riverrun.batch import ROW_ORDER
+from riverrun.batch import PARTITION_ROWS, ROW_ORDER, SOURCE_PARTITIONS
 from riverrun.clock import format_instant, parse_duration
 from riverrun.kernel.window_frame import event_times
 from riverrun.plan.nodes import Read
@@ -24,12 +24,6 @@ from riverrun.runtime.engine import Dropped
 from riverrun.runtime.pump import Arrival
 from riverrun.schema import INSTANT, Schema, mistaken_for
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME, Partition, Stretch, WatermarkTracker
-
-#: Rows of one partition that are told apart by `ROW_ORDER`.
-PARTITION_ROWS = 1 << 42
-
-#: Partitions of one source that are told apart by it.
-SOURCE_PARTITIONS = 1 << 14
 
 HEAD_BYTES = 256
 
@@ -169,7 +163,7 @@ class Intake:
         self.alarms.note(whole.height, [item for _, items in refused for item in items])
         return Taken(whole, refused, refused_us)
 
-    def settle(self, arrivals: Sequence[Arrival], taken: Taken, dropped: Dropped) -> None:
+    def settle(self, arrivals: Sequence[Arrival], taken: Taken) -> None:
         """What has become of the rows of arrivals."""
         for arrival in arrivals:
             self.counts.blank += arrival.blank
@@ -178,7 +172,6 @@ class Intake:
             for name, number in arrival.counters.items():
                 self.counters[name] = self.counters.get(name, 0) + number
         self.counts.applied += taken.frame.height
-        self.drop(dropped)
         self.counts.dead_lettered += sum(len(items) for _, items in taken.refused)
 
     def drop(self, dropped: Dropped) -> None:

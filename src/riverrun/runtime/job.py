@@ -5,21 +5,22 @@ The threaded runner and the deterministic simulation drive the same `Job`.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import polars as pl
 
 from riverrun.errors import FormatError
-from riverrun.kernel.flow import Flow, flow_of
+from riverrun.kernel.flow import Flow, Step, flow_of
 from riverrun.plan.nodes import Output, Read, sources_of, walk
 from riverrun.plan.stateful import Stateful
 from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.ports import Rejected
 from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
-from riverrun.runtime.engine import Emission, Engine
+from riverrun.runtime.engine import Dropped, Emission, Engine
 from riverrun.runtime.health import Health, RejectedSample, SourceHealth, StateHealth, StepHealth
 from riverrun.runtime.intake import Intake, group_keys
 from riverrun.runtime.log import Ticked
@@ -28,6 +29,8 @@ from riverrun.runtime.pump import Arrival, Pump
 from riverrun.runtime.tables import Tables
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
 from riverrun.world import World
+
+log = logging.getLogger("riverrun")
 
 #: Latencies of so many results are kept for the percentiles.
 LATENCIES = 2_000
@@ -66,12 +69,13 @@ class Job:
         self.state_health: Callable[[], StateHealth | None] = _keeps_none
         self._deliver = deliver
         self._quiet_us: dict[int, int] = {}
+        self._warned: set[int] = set()
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES)
         self._rates = [_Rate() for _ in pumps]
         schemas = {pump.read: pump.schema for pump in pumps if pump.schema is not None}
         # Partitions have to be told apart only where there can be several.
         self.flow: Flow = flow_of(outputs, schemas, partitioned=_partitioned)
-        self.engine = Engine(self.flow, world.clock.monotonic_us)
+        self.engine = Engine(self.flow, world.clock.monotonic_us, [pump.read for pump in pumps])
         self.tables = Tables(self.engine, world)
         self.tables.open(self.started_us)
         meeting = self.flow.meeting
@@ -129,7 +133,8 @@ class Job:
         emissions, dropped = self.engine.feed(intake.read, taken.frame, watermark_us, taken.refused_us)
         emissions += self.engine.early(lambda node: node.emit == "batch")
         with self.lock:
-            intake.settle(arrivals, taken, dropped)
+            intake.settle(arrivals, taken)
+            self._drop(dropped)
             records = sum(arrival.records for arrival in arrivals)
             self._rates[source].note(self.world.clock.monotonic_us(), records)
         self._put_out(emissions, min(arrival.received_us for arrival in arrivals))
@@ -151,8 +156,13 @@ class Job:
     def _advance(self, intake: Intake, watermark_us: int) -> None:
         emissions, dropped = self.engine.advance(intake.read, watermark_us)
         with self.lock:
-            intake.drop(dropped)
+            self._drop(dropped)
         self._put_out(emissions, None)
+
+    def _drop(self, dropped: Mapping[Read, Dropped]) -> None:
+        for intake in self.intakes:
+            if intake.read in dropped:
+                intake.drop(dropped[intake.read])
 
     def due(self) -> Ticked | None:
         """What time alone has brought since rows came: idle partitions, early results; ``None``: nothing."""
@@ -220,6 +230,7 @@ class Job:
             self.dead_letters.add(name, arrival.partition, arrival.received_us, rejected)
 
     def _put_out(self, emissions: Sequence[Emission], received_us: int | None) -> None:
+        self._warn()
         for emission in emissions:
             self.results += emission.frame.height
             self._deliver(emission.output, emission.frame)
@@ -295,7 +306,24 @@ class Job:
             counts.busy_us / 1e6,
             self.engine.state_rows(at),
             step.short,
+            counts.beyond,
+            _too_many_keys(step) if counts.beyond else "",
         )
+
+    def _warn(self) -> None:
+        """Say once of each step that it has met too many keys."""
+        for at, step in enumerate(self.flow.steps):
+            if at not in self._warned and self.engine.counts[at].beyond:
+                self._warned.add(at)
+                log.warning("%s: %s", self.name, _too_many_keys(step))
+
+
+def _too_many_keys(step: Step) -> str:
+    assert isinstance(step.node, Stateful)
+    return (
+        f"{step.short or step.label} has met more than {step.max_keys:,} keys: "
+        f"{step.node.beyond_keys}; rr.Limits(max_keys=...) raises the limit"
+    )
 
 
 class _Rate:

@@ -39,6 +39,7 @@ from riverrun.state.snapshot import FrameNumbers
 from riverrun.state.store import Store
 from riverrun.world import World
 
+
 @dataclass(slots=True)
 class OpenState:
     """An open state folder, before the pipeline stands.

@@ -146,6 +146,7 @@ def restore_job(job: Job, past: Past, store: Store, drop: Sequence[str] = ()) ->
         job.engine.states[at] = decoder.decode(states[name], type(step.operator.empty()), where=name)
         counts = job.engine.counts[at]
         counts.rows_in, counts.rows_out, counts.late = memory.rows_in, memory.rows_out, memory.late
+        counts.beyond = memory.beyond
     for at, name in enumerate(job.source_ids):
         source = past.sources.get(name)
         if source is not None:

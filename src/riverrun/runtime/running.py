@@ -75,7 +75,7 @@ def run_opened(
     seconds = (world.clock.monotonic_us() - began_us) / 1e6
     last = job.health()
     reason = stop.reason or "end of input"
-    return Summary(name, seconds, last.sources, job.results, reason, last.state)
+    return Summary(name, seconds, last.sources, job.results, reason, last.state, last.steps)
 
 
 def _engaged(

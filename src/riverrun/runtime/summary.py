@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from riverrun.runtime.health import SourceHealth, StateHealth
+from riverrun.runtime.health import SourceHealth, StateHealth, StepHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Summary:
     results : rows put out.
     stopped_by : ``"end of input"``, ``"until"``, ``"SIGINT"`` or ``"SIGTERM"``.
     state : what is on the disk; ``None`` for a run that kept no state.
+    steps : the final counts of every step.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Summary:
     results: int
     stopped_by: str
     state: StateHealth | None = None
+    steps: tuple[StepHealth, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -49,6 +51,11 @@ class Summary:
                 parts.append(f"{source.in_flight:,} in flight")
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in source.reasons.items())
             lines.append(f"  {source.name}: {', '.join(parts)}" + (f" ({reasons})" if reasons else ""))
+        lines += [
+            f"  {step.beyond_max_keys:,} rows beyond max_keys: {step.warning}"
+            for step in self.steps
+            if step.beyond_max_keys
+        ]
         if self.state is not None:
             plural = "" if self.state.checkpoints == 1 else "s"
             lines.append(

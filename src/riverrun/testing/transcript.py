@@ -15,7 +15,7 @@ from riverrun.plan.stateful import Stateful
 from riverrun.plan.stream import Stream
 from riverrun.ports import Chunk, ChunkNote, FrameChunk, Reader, Remembered, Wait
 from riverrun.runtime.dead_letters import DeadLetter, DeadLetters
-from riverrun.runtime.health import SourceHealth
+from riverrun.runtime.health import SourceHealth, StepHealth
 from riverrun.runtime.job import Job
 from riverrun.runtime.pump import Arrival, Pump
 from riverrun.schema import UNITS_PER_SECOND, Column, Schema
@@ -45,11 +45,13 @@ class Moment:
     ----------
     results, late : rows put out by this step.
     sources : for each source the counts after it, and its watermark (microseconds; ``None`` before any row).
+    steps : for each step of the plan the counts after it.
     """
 
     results: pl.DataFrame
     late: pl.DataFrame
     sources: tuple[SourceHealth, ...]
+    steps: tuple[StepHealth, ...] = ()
 
     @property
     def counts(self) -> SourceHealth:
@@ -275,7 +277,7 @@ class _Player:
         sources = _check_conservation(self.job, where)
         frames = [pl.concat([empty, *caught]) for empty, caught in zip(self.empty, self.caught, strict=True)]
         self.caught = [[], []]
-        return Moment(frames[0], frames[1], sources)
+        return Moment(frames[0], frames[1], sources, self.job.health().steps)
 
     def _deliver(self, output: int, frame: pl.DataFrame) -> None:
         self.caught[output].append(frame)

@@ -123,8 +123,7 @@ export class Pipeline {
     this.#drawRejected(health);
   }
 
-  #drawState({ state, now_us: now }) {
-    const warnings = state?.warnings ?? [];
+  #drawState({ state, warnings = [], now_us: now }) {
     this.stateCard.hidden = !state;
     this.alarm.hidden = warnings.length === 0;
     // An alert is read out whenever it changes, so it is left alone while it says the same.
