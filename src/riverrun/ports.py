@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -18,9 +18,10 @@ from riverrun.schema import Schema
 from riverrun.world import Waitable, World
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """Bytes as they arrived, cut anywhere; the bytes of one partition come in order.
+
+    There may be one for every line, and a tuple is made in a quarter of the time of a frozen dataclass.
 
     Parameters
     ----------

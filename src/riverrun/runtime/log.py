@@ -140,11 +140,12 @@ def _data_of(chunk: Chunk | FrameChunk) -> bytes:
     return chunk.data if isinstance(chunk, Chunk) else frame_to_bytes(chunk.frame)
 
 
-def _noted(chunk: Chunk | FrameChunk, size: int) -> list[object]:
+def _noted(chunk: Chunk | FrameChunk, size: int) -> tuple[object, ...]:
     """What `_chunks` makes a chunk of again. There may be one for each line, so no note is made in between."""
-    whole = isinstance(chunk, FrameChunk)
-    truncated = False if isinstance(chunk, FrameChunk) else chunk.truncated
-    return [chunk.partition, chunk.position, size, chunk.received_us, chunk.end, truncated, whole]
+    if isinstance(chunk, Chunk):
+        partition, _, position, received_us, end, truncated = chunk
+        return partition, position, size, received_us, end, truncated, False
+    return chunk.partition, chunk.position, size, chunk.received_us, chunk.end, False, True
 
 
 def _plain(note: ChunkNote) -> list[object]:

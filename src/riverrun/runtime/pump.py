@@ -212,8 +212,14 @@ class Pump:
             self.schema = schema_of_frame(chunk.frame, self.read.time)
         frame = conform(chunk.frame, self.schema, where=self.read.label)
         size = int(frame.estimated_size())
-        return self._counted(
-            Arrival(chunk.partition, frame, bytes=size, received_us=chunk.received_us, end=chunk.end)
+        first_row = self._rows_before(chunk.partition, frame.height, end=chunk.end)
+        return Arrival(
+            chunk.partition,
+            frame,
+            bytes=size,
+            received_us=chunk.received_us,
+            first_row=first_row,
+            end=chunk.end,
         )
 
     # -- bytes --------------------------------------------------------------------------------------
@@ -283,9 +289,7 @@ class Pump:
         arrivals = {}
         for (group, _), piece, decoded in zip(able, pieces, self._joint.decode(pieces), strict=True):
             if decoded is not None:
-                name, size, received_us = group[0].partition, len(piece.data), group[0].received_us
-                arrival = _arrival(name, [decoded], self._empty(), size, received_us, end=False)
-                arrivals[name] = self._counted(arrival)
+                arrivals[group[0].partition] = self._arrived(group, [decoded], len(piece.data))
         return arrivals
 
     def _decoded(self, chunks: list[Chunk]) -> Arrival:
@@ -300,32 +304,36 @@ class Pump:
         if last.end:
             results.append(decoder.finish(truncated=last.truncated))
             del self._decoders[partition]
-        return self._counted(
-            _arrival(partition, results, self._empty(), len(data), chunks[0].received_us, end=last.end)
-        )
+        return self._arrived(chunks, results, len(data))
 
-    def _empty(self) -> pl.DataFrame:
-        """A frame without rows."""
+    def _arrived(self, chunks: Sequence[Chunk], results: Sequence[Decoded], size: int) -> Arrival:
+        """What came of some chunks of one partition, `size` bytes."""
         assert self.schema is not None
-        return self.schema.empty()
-
-    def _counted(self, arrival: Arrival) -> Arrival:
-        first = self._rows.get(arrival.partition, 0)
-        if arrival.end:
-            self._rows.pop(arrival.partition, None)
-        else:
-            self._rows[arrival.partition] = first + arrival.frame.height
+        partition, end = chunks[0].partition, chunks[-1].end
+        frames = [result.frame for result in results if result.frame.height]
+        frame = frames[0] if len(frames) == 1 else pl.concat(frames) if frames else self.schema.empty()
+        counters: dict[str, int] = {}
+        for result in results:
+            for name, count in result.counters.items():
+                counters[name] = counters.get(name, 0) + count
         return Arrival(
-            arrival.partition,
-            arrival.frame,
-            arrival.rejected,
-            arrival.blank,
-            arrival.bytes,
-            arrival.received_us,
-            first,
-            arrival.end,
-            arrival.counters,
+            partition,
+            frame,
+            _rejected(results),
+            sum(result.blank for result in results),
+            size,
+            chunks[0].received_us,
+            self._rows_before(partition, frame.height, end=end),
+            end,
+            counters,
         )
+
+    def _rows_before(self, partition: str, height: int, *, end: bool) -> int:
+        """How many rows of a partition came before these."""
+        before = self._rows.pop(partition, 0)
+        if not end:
+            self._rows[partition] = before + height
+        return before
 
 
 def _rejected(results: Sequence[Decoded]) -> tuple[Rejected, ...]:
@@ -340,26 +348,6 @@ def _rejected(results: Sequence[Decoded]) -> tuple[Rejected, ...]:
         )
         rows += result.frame.height
     return tuple(found)
-
-
-def _arrival(
-    partition: str, results: Sequence[Decoded], empty: pl.DataFrame, size: int, received_us: int, *, end: bool
-) -> Arrival:
-    frames = [result.frame for result in results if result.frame.height]
-    counters: dict[str, int] = {}
-    for result in results:
-        for name, count in result.counters.items():
-            counters[name] = counters.get(name, 0) + count
-    return Arrival(
-        partition,
-        frames[0] if len(frames) == 1 else pl.concat(frames) if frames else empty,
-        _rejected(results),
-        sum(result.blank for result in results),
-        size,
-        received_us,
-        end=end,
-        counters=counters,
-    )
 
 
 def _data_of(chunks: Sequence[Chunk]) -> bytes:

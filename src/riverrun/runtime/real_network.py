@@ -46,10 +46,16 @@ class SocketConnection:
         return self._socket.fileno()
 
     def receive(self, size: int) -> bytes | None:
-        return _receive(self._socket, size)
+        try:
+            return self._socket.recv(size)
+        except BlockingIOError:
+            return None
 
     def send(self, data: bytes | memoryview) -> int:
-        return _send(self._socket, data)
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
 
     def close(self) -> None:
         self._socket.close()
@@ -62,7 +68,7 @@ class PendingConnection:
         self._peer = str(address)
         self._candidates = _candidates(address)
         self._socket: socket.socket | None = None
-        self._connected = False
+        self._made: SocketConnection | None = None
         self._failure: OSError | None = None
         self._try_next(OSError(errno.EADDRNOTAVAIL, "the host name has no address"))
 
@@ -72,31 +78,31 @@ class PendingConnection:
 
     @property
     def connected(self) -> bool:
-        return self._connected or self._progress()
+        return self._made is not None or self._progress()
 
     @property
     def waits_to_write(self) -> bool:
         """Whether readiness shows as "can be written": the answer to a connect does."""
-        return not self._connected
+        return self._made is None
 
     def fileno(self) -> int:
         return self._socket.fileno() if self._socket else -1
 
     def receive(self, size: int) -> bytes | None:
-        established = self._established()
-        return _receive(established, size) if established else None
+        made = self._connection()
+        return made.receive(size) if made else None
 
     def send(self, data: bytes | memoryview) -> int:
-        established = self._established()
-        return _send(established, data) if established else 0
+        made = self._connection()
+        return made.send(data) if made else 0
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
 
-    def _established(self) -> socket.socket | None:
-        if self._connected or self._progress():
-            return self._socket
+    def _connection(self) -> SocketConnection | None:
+        if self._made is not None or self._progress():
+            return self._made
         if self._failure is not None:
             raise self._failure
         return None
@@ -108,7 +114,7 @@ class PendingConnection:
                 return False
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code == 0 and not _meets_itself(self._socket):
-                self._connected = True
+                self._made = SocketConnection(self._socket, self._peer)
                 return True
             self._try_next(_os_error(code or errno.ECONNREFUSED))
         return False
@@ -175,20 +181,6 @@ class RealNetwork:
         if isinstance(address, UnixAddress):
             return _listen_unix(address)
         return _listen_tcp(address)
-
-
-def _receive(opened: socket.socket, size: int) -> bytes | None:
-    try:
-        return opened.recv(size)
-    except BlockingIOError:
-        return None
-
-
-def _send(opened: socket.socket, data: bytes | memoryview) -> int:
-    try:
-        return opened.send(data)
-    except BlockingIOError:
-        return 0
 
 
 def _listen_tcp(address: TcpAddress) -> SocketListener:

@@ -81,8 +81,8 @@ class RealWorld:
     def readable(self, among: Sequence[Waitable]) -> list[int]:
         """The places of those that can be read at this moment, or are broken: one question for all of them."""
         watch = self._watch(among, self._own_bell())
-        found = watch.poller.poll(0)
-        return sorted(watch.places[descriptor] for descriptor, _ in found if descriptor in watch.places)
+        places = watch.places
+        return sorted([places[descriptor] for descriptor, _ in watch.poller.poll(0) if descriptor in places])
 
     def wake(self) -> None:
         """End every `wait` that is under way, from any thread."""

@@ -34,9 +34,9 @@ DRAIN_US = 1_000_000
 #: While somebody behind is busy, so long passes before it is looked again whether more has come.
 GATHER_US = 1_000
 
-#: Where senders wait for answers, decoding rests so many times as long as it worked: many small blocks would take
-#: the time that answers need, and what is safe in the journal can wait. But it never rests longer than this, nor
-#: when a whole block has come.
+#: Where senders wait for answers, decoding rests so many times as long as it worked: many small blocks would
+#: take the time that answers need, and what is safe in the journal can wait. But it never rests longer than
+#: this, nor when a whole block has come.
 REST_TIMES, REST_US = 15, 50_000
 
 

@@ -48,12 +48,11 @@ class _Talk:
     def send(self, data: bytes) -> bool:
         """Send it, or as much as the other end takes; whether that was all."""
         try:
-            sent = self.connection.send(data)
+            self.half_told = data[self.connection.send(data) :]
         except OSError:
             # The connection is broken; `receive` will say so.
-            sent = len(data)
-        self.half_told = data[sent:]
-        return sent == len(data)
+            self.half_told = b""
+        return not self.half_told
 
 
 class AcknowledgingReader(ListeningReader):
@@ -113,18 +112,22 @@ class AcknowledgingReader(ListeningReader):
 
     def acknowledge(self, ends: Mapping[str, int]) -> None:
         """Everything before these positions of partitions is safe: tell the producers that are there."""
+        connected = self._connected
         with self._lock:
             for partition, position in ends.items():
-                self._acknowledge(partition, position)
+                talk = connected.get(partition)
+                if talk is None or talk.ledger is None:
+                    self._note_safe(partition, position)
+                    continue
+                durable = talk.ledger.safe(position)
+                if durable > talk.told and not talk.tell(durable):
+                    self._behind.add(talk)
 
-    def _acknowledge(self, partition: str, position: int) -> None:
-        talk = self._connected.get(partition)
-        ledger = talk.ledger if talk is not None else self._producers.find(name_of(partition))
-        if ledger is None or ledger.partition != partition:
-            return
-        durable = ledger.safe(position)
-        if talk is not None and durable > talk.told and not talk.tell(durable):
-            self._behind.add(talk)
+    def _note_safe(self, partition: str, position: int) -> None:
+        """As much is safe of a producer that is not there; it is told when it comes back."""
+        ledger = self._producers.find(name_of(partition))
+        if ledger is not None and ledger.partition == partition:
+            ledger.safe(position)
 
     @property
     def lasting(self) -> Collection[str]:
@@ -181,17 +184,16 @@ class AcknowledgingReader(ListeningReader):
         lines = _whole_lines(talk.open_line, data)
         if talk.ledger is None:
             lines = self._first_line(guest, talk, lines, chunks)
-        if lines and talk.ledger is not None:
-            self._took(talk.ledger, lines, chunks)
-
-    def _took(self, ledger: Ledger, lines: bytes, chunks: list[Chunk]) -> None:
+        if not lines or talk.ledger is None:
+            return
+        ledger = talk.ledger
         if ledger.skip:
             lines, known = ledger.new_of(lines)
             self._door.counters["duplicate_records"] += known
             if not lines:
                 return
         chunks.append(Chunk(ledger.partition, lines, ledger.position, self._now_us))
-        ledger.took(lines.count(b"\n"), len(lines))
+        ledger.took(_count(lines), len(lines))
         self._changed.add(ledger)
 
     def _first_line(self, guest: Guest, talk: _Talk, lines: bytes, chunks: list[Chunk]) -> bytes:
@@ -321,6 +323,11 @@ def _whole_lines(open_line: bytearray, data: bytes) -> bytes:
     lines = bytes(open_line) + data[:end]
     open_line[:] = data[end:]
     return lines
+
+
+def _count(lines: bytes) -> int:
+    """How many lines these are: mostly one, and to look for the first end is faster than to count."""
+    return 1 if lines.find(b"\n") == len(lines) - 1 else lines.count(b"\n")
 
 
 def _end(ledger: Ledger, now_us: int) -> Chunk:

@@ -60,7 +60,9 @@ class Guest:
         """Take note of what it sent, and of how much has come since its last line ended."""
         self.position += len(data)
         self.heard_us = now_us
-        if self.line.note(data):
+        if data.endswith(b"\n"):
+            self.line.size = 0
+        elif self.line.note(data):
             self.open_us = unpaused_us
 
 
@@ -169,10 +171,16 @@ class Door:
             self._unpaused_us += now_us - self._asked_us
         self._asked_us = now_us
 
-    @property
-    def speaking(self) -> list[int]:
-        """The places of guests who have sent something, or are gone: to ask the silent ones costs more."""
-        return self._world.readable(self._connected())
+    def listen(self) -> tuple[bool, list[int]]:
+        """Whether somebody knocks, and the places of guests who have sent something, or are gone.
+
+        To ask the silent ones costs more than this one question.
+        """
+        heard = self._world.readable(self.ears(watched=True))
+        knocks = bool(heard) and heard[0] == 0
+        if not knocks and not self._full:
+            self._crowd = False
+        return knocks, [place - 1 for place in heard if place]
 
     def let_in(self, now_us: int) -> list[Guest]:
         """Welcome who waits outside; returns those who had to leave for them."""

@@ -49,9 +49,13 @@ class ListeningReader:
         self._door.tick(now_us, paused=self._paused)
         self._paused = False
         chunks: list[Chunk] = []
-        for guest in self._door.let_in(now_us):
-            self._gone(guest, chunks)
-        self._collect(max_bytes, chunks, now_us)
+        knocks, speaking = self._door.listen()
+        if knocks:
+            for guest in self._door.let_in(now_us):
+                self._gone(guest, chunks)
+            _, speaking = self._door.listen()
+        if speaking:
+            self._collect(speaking, max_bytes, chunks, now_us)
         for guest in self._door.tired_of(now_us):
             self._door.counters["connections_closed_idle"] += 1
             self._dismiss(guest, chunks)
@@ -111,12 +115,9 @@ class ListeningReader:
     def close(self) -> None:
         self._door.close()
 
-    def _collect(self, max_bytes: int, chunks: list[Chunk], now_us: int) -> None:
+    def _collect(self, speaking: list[int], max_bytes: int, chunks: list[Chunk], now_us: int) -> None:
         """One turn around the table, or as much of it as `max_bytes` allow."""
-        if not self._door.guests:
-            return
-        speaking = self._door.speaking
-        share = max(SHARE_BYTES_MIN, max_bytes // max(1, len(speaking)))
+        share = max(SHARE_BYTES_MIN, max_bytes // len(speaking))
         left = max_bytes
         for guest in self._in_turn(speaking):
             if left <= 0:
@@ -129,7 +130,9 @@ class ListeningReader:
     def _in_turn(self, speaking: list[int]) -> list[Guest]:
         """Those who speak, beginning where it was broken off the last time."""
         guests = self._door.guests
-        start = guests.index(self._next) if self._next in guests else 0
+        if self._next is None or self._next.gone:
+            return [guests[place] for place in speaking]
+        start = guests.index(self._next)
         return [guests[place] for place in sorted(speaking, key=lambda place: place < start)]
 
     def _ask(self, guest: Guest, share: int, chunks: list[Chunk], now_us: int) -> int:
