@@ -299,7 +299,9 @@ class FixedWindows:
             return state.watermark_us
         ends += [_minimum(run.partials.wide[WINDOW]) for run in state.extras.items]
         panes = [_minimum(run.partials.wide[PANE]) for run in state.panes.items]
-        panes += [pane_start_of(item.first_us, self.window) for item in state.buffer]
+        if state.buffer:
+            # Asked for after every batch, so of many gathered ones only the earliest is looked up.
+            panes.append(pane_start_of(min(item.first_us for item in state.buffer), self.window))
         ends += [None if pane is None else first_end_after_pane(pane, self.window) for pane in panes]
         earliest = min((end for end in ends if end is not None), default=None)
         if earliest is None or earliest > state.watermark_us:

@@ -29,6 +29,9 @@ HEAD_BYTES = 256
 
 NO_ARRIVALS = pl.Series(ARRIVED_AT, [], dtype=INSTANT)
 
+#: Texts up to so many are looked at one by one, which is sooner done than a query.
+FEW_ROWS = 500
+
 #: Records of an arrival that are no rows.
 Refusals = tuple[Arrival, tuple[Rejected, ...]]
 
@@ -154,9 +157,9 @@ class Intake:
         """
         frames = [self._timed(arrival) for arrival in arrivals]
         timed = {arrival.partition: frame for arrival, frame in zip(arrivals, frames, strict=True)}
-        whole, refused = self._guarded(frames, arrivals, now_us)
+        whole, times, refused = self._guarded(frames, arrivals, now_us)
         refused_us = self._refused_us(timed, refused) if refused else None
-        whole = self._marked(whole, frames, arrivals, now_us)
+        whole = self._marked(whole, times, frames, arrivals, now_us)
         for arrival in arrivals:
             if arrival.end:
                 self.tracker.end_partition(arrival.partition)
@@ -221,21 +224,27 @@ class Intake:
 
     def _guarded(
         self, frames: list[pl.DataFrame], arrivals: Sequence[Arrival], now_us: int
-    ) -> tuple[pl.DataFrame, list[Refusals]]:
-        """The rows that may pass, of all arrivals together, and what is refused; `frames` are cut likewise."""
+    ) -> tuple[pl.DataFrame, pl.Series, list[Refusals]]:
+        """The rows that may pass, of all arrivals together, their event times, and what is refused.
+
+        `frames` are cut likewise.
+        """
         whole = _together(frames)
+        times = event_times(whole, self._time)
         refused: list[list[Rejected]] = [[] for _ in arrivals]
-        checks = self._checks(whole, _longest_keys(arrivals), now_us)
+        checks = self._checks(whole, times, _longest_keys(arrivals), now_us)
         if checks:
             # That is rare. Each row is told with its place in its own partition.
             for at, arrival in enumerate(arrivals):
                 if len(arrivals) > 1:
-                    checks = self._checks(frames[at], arrival.longest_keys, now_us)
+                    own = event_times(frames[at], self._time)
+                    checks = self._checks(frames[at], own, arrival.longest_keys, now_us)
                 frames[at], refused[at] = self._parted(frames[at], arrival, checks)
             whole = _together(frames)
+            times = event_times(whole, self._time)
         pairs = zip(arrivals, refused, strict=True)
         found = [(arrival, (*arrival.rejected, *gone)) for arrival, gone in pairs]
-        return whole, [(arrival, items) for arrival, items in found if items]
+        return whole, times, [(arrival, items) for arrival, items in found if items]
 
     def _parted(
         self, frame: pl.DataFrame, arrival: Arrival, checks: Sequence[Check]
@@ -254,14 +263,15 @@ class Intake:
             gone = bad if gone is None else gone | bad
         return (frame if gone is None else frame.filter(~gone)), refused
 
-    def _checks(self, frame: pl.DataFrame, longest_keys: Mapping[str, int], now_us: int) -> list[Check]:
+    def _checks(
+        self, frame: pl.DataFrame, times: pl.Series, longest_keys: Mapping[str, int], now_us: int
+    ) -> list[Check]:
         checks: list[Check] = []
         time = self.read.time
         if time is not None and frame[time].null_count():
             detail = f"the event-time field {time!r} is missing or null"
             checks.append(("schema", frame[time].is_null(), detail))
         if self._future_us is not None and frame.height:
-            times = event_times(frame, self._time)
             newest = times.max()
             if isinstance(newest, int):
                 checks += self._wrong_unit(frame, times, newest)
@@ -336,10 +346,14 @@ class Intake:
         return arrival.frame.hstack([now.new_from_index(0, arrival.frame.height)])
 
     def _marked(
-        self, whole: pl.DataFrame, frames: Sequence[pl.DataFrame], arrivals: Sequence[Arrival], now_us: int
+        self,
+        whole: pl.DataFrame,
+        times: pl.Series,
+        frames: Sequence[pl.DataFrame],
+        arrivals: Sequence[Arrival],
+        now_us: int,
     ) -> pl.DataFrame:
         """The rows with what the steps have to know of each, as hidden columns."""
-        times = event_times(whole, self._time)
         pairs = list(zip(arrivals, frames, strict=True))
         # Silence is measured by when rows arrived: if we were busy, their partition was not silent.
         behind = self.tracker.observe_all(
@@ -392,6 +406,8 @@ def _longest_keys(arrivals: Sequence[Arrival]) -> Mapping[str, int]:
 
 def _longest(texts: pl.Series) -> int:
     """The bytes of the longest text; 0 when there is none."""
+    if len(texts) <= FEW_ROWS:
+        return max((len(text.encode()) for text in texts.to_list() if text is not None), default=0)
     longest = texts.str.len_bytes().max()
     return longest if isinstance(longest, int) else 0
 

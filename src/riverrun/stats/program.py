@@ -16,7 +16,7 @@ from typing import Literal
 import polars as pl
 
 from riverrun.stats.aggregate import Aggregate, Finished, input_dtypes
-from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX, Input, LongPartial, Rows, WidePartial
+from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX, Input, LongPartial, Rows, Spread, WidePartial
 from riverrun.stats.windowed import Needs
 
 #: From so many rows on, the streaming engine of Polars is faster than the in-memory one.
@@ -76,6 +76,7 @@ class References:
 
 NO_REFERENCES = References({})
 
+_NONE = pl.Series(dtype=pl.Boolean)
 
 _Named = dict[str, pl.Expr]
 _MergeExpressions = tuple[_Named, _Named, _Named, _Named, _Named]
@@ -91,15 +92,19 @@ class _Recipe:
     copies : further names for a computed column.
     literals : columns that hold the reference of an input, the same for all groups.
     order : all names, in the order in which partials stand.
+    spreads : where to see whether digits were lost, but for those that are copies of others.
     """
 
     computed: Mapping[str, pl.Expr]
     copies: Mapping[str, str]
     literals: Mapping[str, Input]
     order: tuple[str, ...]
+    spreads: tuple[Spread, ...]
 
     @staticmethod
-    def of(expressions: Mapping[str, pl.Expr], literals: Mapping[str, Input]) -> _Recipe:
+    def of(
+        expressions: Mapping[str, pl.Expr], literals: Mapping[str, Input], spreads: Sequence[Spread]
+    ) -> _Recipe:
         """All expressions in their order; those among `literals` are not computed."""
         first: dict[str, str] = {}
         computed, copies = {}, {}
@@ -112,7 +117,8 @@ class _Recipe:
             else:
                 first[key] = name
                 computed[name] = expr
-        return _Recipe(computed, copies, literals, tuple(expressions))
+        own = tuple(spread for spread in spreads if not copies.keys() >= set(spread[:3]))
+        return _Recipe(computed, copies, literals, tuple(expressions), own)
 
     def grouped(
         self,
@@ -223,7 +229,9 @@ class Program:
         wide = None
         if not references.by_group:
             wide = self._about_common(ready, by, references, complete)
-            far = self._far(ready, wide, by, references, self._recipe(complete, common=True))
+            told = self._recipe(complete, common=True).spreads
+            lost = [spread for spread in told if _lost(wide, spread).any()]
+            far = self._far(ready, wide, by, references, lost) if lost else _NONE
             if far is None:
                 wide, references = None, References(references.values, by_group=True)
             elif far.any():
@@ -320,7 +328,7 @@ class Program:
                     roots = expr.meta.root_names()
                     if len(roots) == 1 and roots[0] in names:
                         literals[name] = names[roots[0]]
-            made = self._recipes[(complete, common)] = _Recipe.of(expressions, literals)
+            made = self._recipes[(complete, common)] = _Recipe.of(expressions, literals, self._spreads)
         return made
 
     def _far(
@@ -329,19 +337,19 @@ class Program:
         wide: pl.DataFrame,
         by: Sequence[str],
         references: References,
-        recipe: _Recipe,
+        spreads: Sequence[Spread],
     ) -> pl.Series | None:
-        """The groups that lost digits, so far off the common references they lie; ``None``: it is no chance."""
+        """The groups that lost digits, so far off the common references they lie; ``None``: it is no chance.
+
+        Parameters
+        ----------
+        spreads : those that tell of some.
+        """
         far = alone = pl.repeat(value=False, n=wide.height, eager=True)
-        for spread in self._spreads:
-            if all(name in recipe.copies for name in spread[:3]):
-                continue
+        for spread in spreads:
             n, mean, m2 = (wide[name] for name in spread[:3])
             off, limit = n * mean * mean, m2 * (FAR_SIGMAS * FAR_SIGMAS)
-            lost = (off > limit).fill_null(value=False)
-            if not lost.any():
-                continue
-            several = n > 1
+            lost, several = _lost(wide, spread).fill_null(value=False), n > 1
             if (lost & (n >= FAR_ROWS)).any():
                 return None
             # A few rows may lie close together by chance: of small groups all are judged as one.
@@ -394,7 +402,7 @@ class Program:
             return self._merged(frame, by, None)
         merged = self._merged(frame, by, at)
         doubtful = self._doubtful(merged)
-        if not doubtful.any():
+        if doubtful is None:
             return merged
         if doubtful.sum() * 2 > merged.height:
             return self._merged(frame, by, None)
@@ -423,12 +431,15 @@ class Program:
                 return True
         return False
 
-    def _doubtful(self, merged: pl.DataFrame) -> pl.Series:
-        """The groups that lost digits in a merge about common references."""
-        doubtful = pl.repeat(value=False, n=merged.height, eager=True)
+    def _doubtful(self, merged: pl.DataFrame) -> pl.Series | None:
+        """The groups that lost digits in a merge about common references; ``None`` when there are none."""
+        doubtful: pl.Series | None = None
         for spread in self._spreads:
             n, mean, m2 = (merged[name] for name in spread[:3])
-            doubtful |= ((n > 1) & (n * mean * mean > spread.trusted * m2)).fill_null(value=False)
+            lost = (n > 1) & (n * mean * mean > spread.trusted * m2)
+            if lost.any():
+                known = lost.fill_null(value=False)
+                doubtful = known if doubtful is None else doubtful | known
         return doubtful
 
     def _merged(
@@ -536,6 +547,12 @@ def is_rounded(x: pl.Series, r: float) -> pl.Series:
     there = d - x
     error = (x - (d - there)) - (there + r)
     return ((error != 0) & error.is_finite()).fill_null(value=False)
+
+
+def _lost(wide: pl.DataFrame, spread: Spread) -> pl.Series:
+    """Which groups lie so far off a common reference that the sums about it lost digits."""
+    n, mean, m2 = (wide[name] for name in spread[:3])
+    return n * mean * mean > m2 * (FAR_SIGMAS * FAR_SIGMAS)
 
 
 def _of_groups(frame: pl.DataFrame, groups: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
