@@ -38,7 +38,8 @@ class Limits:
     budget_bytes : bytes that may be on the way from all sources to the state, unfinished lines included: at
         80 % of it nothing more is read, so that senders wait, until no more than 50 % is left. When nothing but
         unfinished lines is left, connections that hold them are closed, the newest first. The sources of a run
-        share one budget, the smallest that any of them has.
+        share one budget, the smallest that any of them has. Blocks are a thirty-second of it, and no more than
+        4 MiB.
     overload : what happens to rows when the engine does not keep up, that is when two blocks of the source
         (of up to 4 MiB) wait for it, or the budget is used up. ``block``: nothing more is read, so that senders
         wait. ``drop_newest``: the block that has just come is left out. ``drop_oldest``: it takes the place of

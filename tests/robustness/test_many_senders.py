@@ -165,7 +165,7 @@ class Brake:
 )
 def test_a_hundred_senders_that_no_one_keeps_up_with(seconds: int) -> None:
     """Nothing is lost, memory stays within the budget, and everybody gets a fair share."""
-    port, senders, budget = free_port(), 100, 64 * MIB
+    port, senders, budget = free_port(), 100, 32 * MIB
     limits = rr.Limits(budget_bytes=budget, connections=senders, connections_per_peer=senders)
     # Without the step, a run takes more than ten times as many of such rows a second.
     brake = Brake(50_000)
@@ -198,6 +198,10 @@ def test_40_a_thousand_lines_that_do_not_end() -> None:
     port, line, budget = free_port(), 64 * 1024, 32 * MIB
     limits = rr.Limits(line_bytes=line, connections=1_000, connections_per_peer=1_000, budget_bytes=budget)
     with running(listening(port, limits)) as run, contextlib.ExitStack() as stack:
+        # The first row brings the code of Polars into memory, which the budget knows nothing of.
+        with dial(port) as healthy:
+            healthy.sendall(b"1,1\n")
+            run.until(lambda health: health.sources[0].applied == 1)
         first = run.looks[-1].memory_bytes
         for at in range(1_000):
             peer = stack.enter_context(dial(port, 2 + at // 30))
@@ -207,13 +211,11 @@ def test_40_a_thousand_lines_that_do_not_end() -> None:
         run.until(lambda health: health.sources[0].counters.get("connections_closed_for_memory", 0) >= closed)
         with dial(port) as healthy:
             healthy.sendall(b"1,1\n")
-            run.until(lambda health: health.sources[0].applied == 1)
+            run.until(lambda health: health.sources[0].applied == 2)
         summary = run.end()
     most = max(health.memory_bytes for health in run.looks)
     print(f"input 40: RSS +{(most - first) / MIB:.1f} of {1.25 * budget / MIB:.0f} MiB")
-    # The goal is budget + 25 %. What is not in the budget comes on top: a thousand connections with their
-    # decoders, and the dead letters, which keep their records.
-    assert most - first <= 1.25 * budget + 16 * MIB
+    assert most - first <= 1.25 * budget
     assert dict(summary.sources[0].reasons) == {"truncated": closed}
 
 

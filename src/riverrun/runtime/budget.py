@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 #: Reading pauses when so much of the budget is used, and goes on when no more than that is.
 PAUSE_SHARE, RESUME_SHARE = 0.8, 0.5
+#: What is decoded in one go is no more than this share of the budget: up to five blocks are under way at a time
+#: (being received, decoded and worked on, and two that wait), as bytes, as columns, or as both.
+BLOCK_SHARE = 1 / 32
+#: Smaller blocks would cost more time than they save memory.
+BLOCK_BYTES_MIN = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,15 @@ class Budget:
     def portion(self, wanted_bytes: int) -> int:
         """How much to ask for at a time: one answer to a source that was not paused stays within the limit."""
         return max(1, min(wanted_bytes, int(self._limit_bytes * (1 - PAUSE_SHARE))))
+
+    def block(self, wanted_bytes: int) -> int:
+        """How much to decode in one go, so that all that is under way fits.
+
+        >>> MIB = 1024 * 1024
+        >>> [Budget(limit * MIB).block(4 * MIB) // 1024 for limit in (256, 64, 32, 1)]
+        [4096, 2048, 1024, 64]
+        """
+        return min(wanted_bytes, max(BLOCK_BYTES_MIN, int(self._limit_bytes * BLOCK_SHARE)))
 
     def charge(self, size: int) -> None:
         """So many bytes have come in."""

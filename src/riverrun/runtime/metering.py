@@ -35,6 +35,10 @@ class Metered:
         """Whether the source is not asked for now."""
         return self._budget.paused and not self._sheds
 
+    def block(self, wanted_bytes: int) -> int:
+        """How much to decode in one go."""
+        return self._budget.block(wanted_bytes)
+
     def receive(self, max_bytes: int) -> list[AnyChunk]:
         """What has arrived; when all room is taken by lines that do not end, what becomes of one of them."""
         if self._holding is not None and self._budget.stuck(self._source):

@@ -163,6 +163,8 @@ def _received(
     pump, world = intaking.pump, intaking.world
     write_down = intaking.write_down or _forget
     waits_for_answers = pump.read.source.acknowledges
+    block_bytes = metered.block(BLOCK_BYTES)
+    piece_bytes = min(RECEIVE_BYTES, block_bytes)
     if pump.held:
         # Somebody has looked at the first bytes already.
         held = pump.let_go()
@@ -179,7 +181,7 @@ def _received(
                 break
             world.wait((), world.clock.monotonic_us() + STOP_CHECK_US)
             continue
-        chunks = [] if intaking.full() else metered.receive(RECEIVE_BYTES)
+        chunks = [] if intaking.full() else metered.receive(piece_bytes)
         came = sum(_size(chunk) for chunk in chunks)
         if chunks:
             upto = write_down(chunks, waits_for_answers and came < LITTLE_BYTES)
@@ -187,8 +189,8 @@ def _received(
         charged += metered.charge(chunks)
         size += came
         # Nobody but us can make room if it is us who gather what takes it.
-        more = (busy() or came >= RECEIVE_BYTES) and not metered.full
-        if gathered and (not more or size >= BLOCK_BYTES or pump.finished or stop.asked):
+        more = (busy() or came >= piece_bytes) and not metered.full
+        if gathered and (not more or size >= block_bytes or pump.finished or stop.asked):
             yield intaking.gathered(gathered, upto, charged)
             gathered, size, charged = [], 0, 0
         elif gathered and not chunks:
