@@ -25,9 +25,9 @@ class Limits:
     key_bytes : longest text that may be a grouping key, in UTF-8 bytes.
     connections, connections_per_peer : open connections of a listening source.
     first_line_s : when all connections of a listening source are taken, one that has not sent a whole line so
-        long after connecting makes room for a new one, the oldest first; a sixteenth of that has to do from then
-        on until nobody waits any more. When there is none, one that has sent nothing for a minute does, the
-        longest silent first; otherwise the new one waits.
+        long after connecting makes room for a new one, the oldest first; a sixteenth of that has to do from
+        then on until nobody waits any more. When there is none, one that has sent nothing for a minute does,
+        the longest silent first; otherwise the new one waits.
     idle_s : a connection of a listening source that sends nothing for so long is closed, whether others wait
         or not; ``None``: never, as there are feeds that have little to say.
     line_s : a connection of a listening source is closed when one line takes so long, not counting the time

@@ -231,7 +231,7 @@ class Rejected:
     Parameters
     ----------
     reason : a short code: ``line-too-long``, ``utf8``, ``csv``, ``json``, ``number-range``, ``schema``, ...
-    detail : a sentence: which field, what was expected, what came (values cut short).
+    detail : a sentence: which field, what was expected, what came (values masked and cut short).
     position : offset of its first byte in the partition; of a refused row: how many rows came before it.
     length : its bytes.
     head : its first 256 bytes.

@@ -71,10 +71,24 @@ def test_dead_letters_are_listed(folder: Path, call: Call) -> None:
     call("run", "pipeline.py", "--state", "state")
     told = call("dead-letters", "list", "state").out
     assert "schema: " in told
-    assert "    a,26,many\n" in told
+    assert "found text 'xxxx'\n    x,00,xxxx\n" in told
+    assert "many" not in told
+    assert "letters are shown as x, digits as 0; --raw shows what came\n" in told
     assert told.endswith("2 kept (csv 1, schema 1)\n")
     (line,) = call("dead-letters", "list", "state", "--reason", "csv", "--json").out.splitlines()
+    masked = json.loads(line)
+    assert masked["head_masked"] == "x,00"
+    assert masked.keys().isdisjoint({"head", "record", "header"})
+    (line,) = call("dead-letters", "list", "state", "--reason", "csv", "--json", "--raw").out.splitlines()
     assert json.loads(line)["record"] == "b,27"
+
+
+def test_one_dead_letter_is_shown_as_it_came(folder: Path, call: Call) -> None:
+    call("run", "pipeline.py", "--state", "state")
+    assert "    a,26,many\n" in call("dead-letters", "list", "state", "--id", "1", "--raw").out
+    assert call("dead-letters", "list", "state", "--id", "17").out == "2 kept (csv 1, schema 1)\n"
+    for file in (path for path in Path("state").rglob("*") if path.is_file()):
+        assert file.stat().st_mode & 0o077 == 0, f"{file}: whole records are nobody else's"
 
 
 def test_dead_letters_are_fed_again_after_a_fix(folder: Path, call: Call) -> None:

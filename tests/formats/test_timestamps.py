@@ -95,9 +95,9 @@ def test_numbers_in_their_unit() -> None:
 def test_numbers_that_cannot_be_are_refused_and_the_likely_unit_is_named() -> None:
     for edge in (-(2**63), 2**63 - 1):
         assert reason(edge, MILLIS) == "time-range"
-    with pytest.raises(RefusedError, match="in us it would be 2023-11-14"):
+    with pytest.raises(RefusedError, match="in us it would be a time of these years"):
         from_integer(1_700_000_000_000_000, MILLIS)
-    with pytest.raises(RefusedError, match="in ns it would be 2023-11-14"):
+    with pytest.raises(RefusedError, match="in ns it would be a time of these years"):
         from_integer(1_700_000_000_000_000_000, MILLIS)
     assert reason("2300-01-01T00:00:00Z", NANOS) == "time-range"
     assert [likely_unit(1.7 * 10**power) for power in (8, 9, 12, 15, 18)] == [None, "s", "ms", "us", "ns"]

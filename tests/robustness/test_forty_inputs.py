@@ -263,9 +263,9 @@ def test_19_missing_null_and_wrong_type() -> None:
     missing = "the event-time field 'ts' is missing or null"
     assert verdict.reasons == ["schema"] * 5
     assert verdict.details == [
-        "column 'x': expected Float64, found string 'text'",
-        "column 'key': expected String, found integer '5'",
-        "column 'n': expected Int64, found boolean 'True'",
+        "column 'x': expected Float64, found string 'xxxx'",
+        "column 'key': expected String, found integer '0'",
+        "column 'n': expected Int64, found boolean 'xxxx'",
         missing,
         missing,
     ]
@@ -275,7 +275,7 @@ def test_20_drift() -> None:
     verdict = judged(record(n=2.5) + record(n="seven") + record(volume=1, more={"inner": 2}))
     assert verdict.reasons == ["schema", "schema"]
     hint = "; if fractions are right here, declare schema={'n': pl.Float64}"
-    assert verdict.details[0] == "column 'n': expected Int64, found number '2.5'" + hint
+    assert verdict.details[0] == "column 'n': expected Int64, found number '0.0'" + hint
     assert verdict.counters["new_fields"] == 3
     with pytest.raises(SchemaError, match="a record has the field 'volume', which the schema does not name"):
         judged(record(volume=1), rr.Json(on_new_field="fail"))
@@ -328,8 +328,8 @@ def test_28_an_alarm_when_more_than_one_in_a_hundred_is_ahead(bad: int, alarm: b
     ("unit", "number", "said"),
     [
         ("ms", NOW_MS // 1_000, "its numbers look like s, the schema says ms"),
-        ("ms", NOW_MS * 1_000, "in us it would be 2026-01-01"),
-        ("ms", NOW_MS * 10**6, "in ns it would be 2026-01-01"),
+        ("ms", NOW_MS * 1_000, "in us it would be a time of these years"),
+        ("ms", NOW_MS * 10**6, "in ns it would be a time of these years"),
         ("us", NOW_MS, "its numbers look like ms, the schema says us"),
         ("us", NOW_MS // 1_000, "its numbers look like s, the schema says us"),
     ],

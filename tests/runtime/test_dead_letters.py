@@ -32,12 +32,13 @@ def test_the_oldest_are_forgotten_but_stay_counted():
 
 
 def test_a_line_of_json_tells_everything():
-    line = DeadLetter("feed", "host#1", 1_000_000, rejected()).as_json()
+    line = DeadLetter("feed", "host#1", 1_000_000, rejected()).as_json(raw=True)
     assert line.endswith(b"\n")
     assert json.loads(line) == {
         "reason": "csv",
         "detail": "3 fields instead of 2",
         "source": "feed",
+        "peer": "host",
         "partition": "host#1",
         "position": 40,
         "length": 7,
@@ -50,9 +51,9 @@ def test_a_line_of_json_tells_everything():
 
 def test_the_whole_record_is_told_so_that_it_can_be_fed_again():
     whole = replace(rejected(), record=b"bad row, all of it", header=b"a,b")
-    told = json.loads(DeadLetter("feed", "p", 0, whole).as_json())
+    told = json.loads(DeadLetter("feed", "p", 0, whole).as_json(raw=True))
     assert (told["form"], told["header"], told["record"]) == ("record", "a,b", "bad row, all of it")
-    told = json.loads(DeadLetter("feed", "p", 0, replace(whole, record=b"\xff", form="row")).as_json())
+    told = json.loads(DeadLetter("feed", "p", 0, replace(whole, record=b"\xff", form="row")).as_json(raw=True))
     assert (told["form"], told["record_base64"]) == ("row", "/w==")
 
 
@@ -68,17 +69,32 @@ def test_memory_keeps_short_records_only_and_the_folder_all():
 
 
 def test_bytes_that_are_no_text_are_written_as_base64():
-    told = json.loads(DeadLetter("feed", "p", 0, rejected(b"\xff\x00")).as_json())
+    told = json.loads(DeadLetter("feed", "p", 0, rejected(b"\xff\x00")).as_json(raw=True))
     assert told["head_base64"] == "/wA="
     assert "head" not in told
 
 
 def test_what_is_shown_has_no_control_characters_and_is_short():
     letter = DeadLetter("feed", "p", 0, rejected(b"\x1b[2Jhello\xff" + b"x" * 300))
-    shown = letter.shown_head(limit=30)
+    shown = letter.shown_head(limit=30, raw=True)
     assert shown.startswith("\\x1b[2Jhello\\xff")
     assert len(shown) == 30
     assert shown.endswith("…")
+
+
+def test_what_people_see_is_masked_and_keeps_its_shape():
+    letter = DeadLetter("feed", "p", 0, rejected(b'\x1b[31m{"name":"J\xc3\xb6rg \xcf","at":"10:15"}'))
+    assert letter.shown_head() == '\\x1b[00x{"xxxx":"xxxx \\x??","xx":"00:00"}'
+    told = json.loads(
+        replace(letter, rejected=replace(letter.rejected, record=b"r", header=b"h")).as_json(raw=False)
+    )
+    assert told["head_masked"] == letter.shown_head()
+    assert told.keys().isdisjoint({"head", "head_base64", "record", "header"})
+
+
+def test_who_sent_it():
+    peers = {"10.0.0.7:5122#12": "10.0.0.7:5122", "till-1@0": "till-1@0", "a#b.csv": "a#b.csv", "#3": "#3"}
+    assert {partition: DeadLetter("s", partition, 0, rejected()).peer for partition in peers} == peers
 
 
 def test_a_folder_keeps_them():

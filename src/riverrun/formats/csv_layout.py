@@ -10,7 +10,7 @@ from riverrun.batch import HIDDEN_PREFIX
 from riverrun.errors import SchemaError, did_you_mean
 from riverrun.formats.columns import TextReader, text_reader
 from riverrun.formats.csv_records import Dialect, FieldParser
-from riverrun.formats.rejection import RefusedError, shown
+from riverrun.formats.rejection import RefusedError, quoted
 from riverrun.schema import Column, Schema
 
 
@@ -57,7 +57,7 @@ def missing_from_header(names: Sequence[str], schema: Schema) -> SchemaError:
     missing = [name for name in schema.names if name not in names]
     listed = ", ".join(repr(name) for name in missing)
     return SchemaError(
-        f"the CSV header has no column {listed}; it has {', '.join(shown(name) for name in names[:20])}",
+        f"the CSV header has no column {listed}; it has {', '.join(quoted(name) for name in names[:20])}",
         where="csv",
         hint=did_you_mean(missing[0], names),
     )

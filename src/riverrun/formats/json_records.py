@@ -14,7 +14,7 @@ import polars as pl
 from riverrun.errors import SchemaError
 from riverrun.formats.columns import ValueReader, is_float, value_reader
 from riverrun.formats.json_fields import FieldNames
-from riverrun.formats.rejection import RefusedError, shown
+from riverrun.formats.rejection import RefusedError, quoted, shown
 from riverrun.limits import Limits
 from riverrun.schema import Column, Schema
 
@@ -114,7 +114,7 @@ class JsonReader:
         row = self._row(found)
         if repeated is not None:
             if self._policy.duplicate_keys == "refuse":
-                raise RefusedError("duplicate-key", f"the field {shown(repeated)} is there twice")
+                raise RefusedError("duplicate-key", f"the field {quoted(repeated)} is there twice")
             self.duplicates += 1
         return row
 
@@ -122,7 +122,7 @@ class JsonReader:
         if number and self._policy.on_new_field == "fail":
             name = self._known.new_in(found)[0]
             raise SchemaError(
-                f"a record has the field {shown(name)}, which the schema does not name",
+                f"a record has the field {quoted(name)}, which the schema does not name",
                 where="json",
                 hint="declare it, or let it be ignored and counted: rr.Json(on_new_field='ignore')",
             )

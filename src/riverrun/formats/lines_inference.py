@@ -9,7 +9,7 @@ import polars as pl
 from riverrun.errors import SchemaError
 from riverrun.formats.csv_inference import HEAD_BYTES, HEAD_RECORDS, whole_lines
 from riverrun.formats.inference import Sampled, infer_schema
-from riverrun.formats.rejection import shown
+from riverrun.formats.rejection import quoted
 from riverrun.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def infer_lines(lines: Lines, head: bytes, *, complete: bool) -> Schema:
     sample = pl.Series([line for line in text if line.strip()][:HEAD_RECORDS], dtype=pl.String)
     matching = sample.filter(sample.str.contains(lines.pattern))
     if not matching.len():
-        first = f"; the first is {shown(sample[0])}" if sample.len() else ""
+        first = f"; the first is {quoted(sample[0])}" if sample.len() else ""
         raise SchemaError(
             f"none of the first {sample.len()} lines matches the pattern{first}",
             where="lines",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from riverrun.masking import masked
 from riverrun.ports import Rejected
 
 #: How much of a refused record is kept.
@@ -50,9 +51,18 @@ def reject(
 
 
 def shown(value: object) -> str:
-    """A value for a message: quoted, escaped and cut short.
+    """A value of a record for a message: quoted and cut short, and masked, since anyone may read a message.
 
-    >>> shown("abc")
+    >>> shown("abc-7")
+    "'xxx-0'"
+    """
+    return quoted(masked(value if isinstance(value, str) else str(value)[: SHOWN_CHARACTERS + 1]))
+
+
+def quoted(value: object) -> str:
+    """The name of a field, or what a user is about to declare: quoted, escaped and cut short.
+
+    >>> quoted("abc")
     "'abc'"
     """
     text = value if isinstance(value, str) else str(value)[: SHOWN_CHARACTERS + 1]

@@ -226,8 +226,7 @@ def _out_of_range(value: int, time: TimeColumn) -> str:
         detail = f"column {time.column.name!r}: {shown(value)} {unit} does not fit {time.column.dtype}"
     likely = likely_unit(value)
     if likely is not None and likely != unit:
-        day = datetime.fromtimestamp(value // UNITS_PER_SECOND[likely], UTC).date()
-        detail += f"; in {likely} it would be {day}"
+        detail += f"; in {likely} it would be a time of these years"
     return detail
 
 

@@ -11,6 +11,7 @@ import orjson
 
 from riverrun.clock import format_instant
 from riverrun.limits import KIB, MIB
+from riverrun.masking import masked_bytes, unmasked_bytes
 from riverrun.ports import Rejected
 from riverrun.world import World, WritableFile
 
@@ -33,21 +34,37 @@ class DeadLetter:
     received_us: int
     rejected: Rejected
 
-    def as_json(self) -> bytes:
-        """One line. Bytes of the input are text where they are UTF-8, else base64."""
+    @property
+    def peer(self) -> str:
+        """Who sent it: the address of the other end, or a producer's name; of a file, its path."""
+        peer, _, number = self.partition.rpartition("#")
+        return peer if peer and number.isdigit() else self.partition
+
+    def as_json(self, *, raw: bool) -> bytes:
+        """One line.
+
+        Parameters
+        ----------
+        raw : with the record and its beginning as they came, as text where they are UTF-8, else as base64;
+            otherwise only its beginning, masked.
+        """
         rejected = self.rejected
         told: dict[str, object] = {
             "reason": rejected.reason,
             "detail": rejected.detail,
             "source": self.source,
+            "peer": self.peer,
             "partition": self.partition,
             "position": rejected.position,
             "length": rejected.length,
             "sha256": rejected.sha256,
             "received": format_instant(self.received_us),
             "form": rejected.form,
-            **_written("head", rejected.head),
         }
+        if not raw:
+            told["head_masked"] = masked_bytes(rejected.head)
+            return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+        told |= _written("head", rejected.head)
         if rejected.record is not None:
             told |= _written("record", rejected.record)
         if rejected.header is not None:
@@ -61,10 +78,9 @@ class DeadLetter:
             return self
         return replace(self, rejected=replace(self.rejected, record=None))
 
-    def shown_head(self, limit: int = 120) -> str:
-        """The beginning of the record as printable text."""
-        text = self.rejected.head.decode(errors="backslashreplace")
-        printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    def shown_head(self, limit: int = 120, *, raw: bool = False) -> str:
+        """The beginning of the record as printable text: its shape, or with `raw` what it says."""
+        printable = unmasked_bytes(self.rejected.head) if raw else masked_bytes(self.rejected.head)
         return printable if len(printable) <= limit else printable[: limit - 1] + "…"
 
 
@@ -95,7 +111,7 @@ class DeadLetters:
             for letter in letters:
                 self.listener(letter)
         if self.folder is not None:
-            self._write(b"".join(letter.as_json() for letter in letters))
+            self._write(b"".join(letter.as_json(raw=True) for letter in letters))
 
     def reasons(self, source: str) -> Mapping[str, int]:
         """How many of each reason code."""

@@ -68,7 +68,7 @@ class StepHealth:
 
 @dataclass(frozen=True, slots=True)
 class RejectedSample:
-    """One recent dead letter, for people to look at. `head` is text with control characters escaped."""
+    """One recent dead letter, for people to look at: `detail` and `head` are masked, as in the docs."""
 
     source: str
     reason: str

@@ -93,7 +93,7 @@ export class Pipeline {
     this.plan = new Plan(app);
     this.sources = table(["Source", "Status", "Rows/s", "Received", "Applied", "Late", "Duplicate", "Shed", "Rejected", "In flight", "Accounts", "Watermark", "Lag"], 2);
     this.steps = table(["Step", "Rows in", "Rows out", "In/s", "Out/s", "Late", "State rows", "Load"], 1);
-    this.rejected = table(["When", "Source", "Reason", "Where", "Row as it came"], 5);
+    this.rejected = table(["When", "Source", "Reason", "Where", "Row (x: letter, 0: digit)"], 5);
     this.reasons = el("p", { class: "reasons" });
     this.rejectedCard = card("Rejected rows", this.reasons, scroll(this.rejected.element, "Rejected rows"));
     this.stepsCard = card("Steps", scroll(this.steps.element, "Steps"));
