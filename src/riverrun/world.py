@@ -125,12 +125,18 @@ class WebRequest:
     ----------
     timeout_us : how long all of it may take, from connecting to the last byte.
     max_bytes : an answer that is longer is none.
+    private : whether the host's name may stand for an address of one's own machine or network.
     """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_us: int = 5_000_000
     max_bytes: int = 1 << 20
+    private: bool = False
+
+
+class NotAskedError(TimeoutError):
+    """There was no time left for a request, so it was not made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +151,13 @@ class WebAnswer:
 class Web(Protocol):
     """Pages of web servers, by HTTP and HTTPS."""
 
-    def get(self, requests: Sequence[WebRequest], *, at_once: int) -> list[WebAnswer | OSError]:
+    def get(self, requests: Sequence[WebRequest], *, at_once: int, until_us: int) -> list[WebAnswer | OSError]:
         """The answers to some requests of one server, in their order; an error where there was none.
 
-        Returns when all are there. `at_once` are asked at a time. Redirects are answers, and are not followed;
-        certificates are checked; proxies that the environment names are not used.
+        Returns when all are there. `at_once` are asked at a time, and none beyond `until_us` (monotonic):
+        what could not be asked by then is a `NotAskedError`. Redirects are answers, and are not followed;
+        certificates are checked; proxies that the environment names are not used. All addresses of a host are
+        looked at before it is connected to, and must be such as `WebRequest.private` allows.
         """
         ...
 

@@ -12,6 +12,8 @@ import riverrun as rr
 from riverrun.lookups.web import ANSWER_BYTES, AT_ONCE, TRIES, KeyUrl, TableUrl
 from riverrun.plan.lookup import KeyAnswer
 from riverrun.runtime.real_web import RealWeb
+from riverrun.runtime.run import run_outputs
+from riverrun.sinks.memory import MemorySink
 from riverrun.testing import ManualClock, SimulatedWorld
 from riverrun.world import WebAnswer, WebRequest
 from tests.lookups.web_server import serving
@@ -232,7 +234,9 @@ def test_only_what_failed_is_asked_again():
 
 
 def get(served, path, **limits):
-    (answer,) = RealWeb(ManualClock(0)).get([WebRequest(served.url(path), **limits)], at_once=1)
+    (answer,) = RealWeb(ManualClock(0)).get(
+        [WebRequest(served.url(path), **limits)], at_once=1, until_us=60_000_000
+    )
     return answer
 
 
@@ -263,12 +267,87 @@ def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
         assert get(served, "/").body == b"direct"
 
 
+def test_a_name_is_looked_up_before_it_is_asked():
+    names = {"shop.example": ["127.0.0.1"], "mixed.example": ["93.184.216.34", "169.254.169.254"], "none": []}
+    with serving(lambda *_: (200, {}, b"here")) as served:
+        port = int(served.url("/").rpartition(":")[2].rstrip("/"))
+        web = RealWeb(ManualClock(0), lambda host, port: [(address, port) for address in names[host]])
+
+        def said(host, **allowed):
+            request = WebRequest(f"http://{host}:{port}/", **allowed)
+            (answer,) = web.get([request], at_once=1, until_us=60_000_000)
+            return answer.strerror if isinstance(answer, OSError) else answer.body
+
+        own = "shop.example must not be asked: it has the address 127.0.0.1, which is one of this machine"
+        assert said("shop.example") == f"{own} (allow_private=True allows it)"
+        assert said("shop.example", private=True) == b"here"
+        secrets = "it has the address 169.254.169.254, where machines of a cloud are told their secrets"
+        assert said("mixed.example", private=True) == f"mixed.example must not be asked: {secrets}"
+        assert said("none") == "the host name has no address"
+
+
+def test_an_address_is_looked_up_again_for_each_connection():
+    """A name that has another address the second time does not get in by that."""
+    answers = iter([["127.0.0.1"], ["169.254.169.254"]])
+    with serving(lambda *_: (200, {"Connection": "close"}, b"here")) as served:
+        port = int(served.url("/").rpartition(":")[2].rstrip("/"))
+        web = RealWeb(ManualClock(0), lambda host, port: [(address, port) for address in next(answers)])
+        request = WebRequest(f"http://shop.example:{port}/", private=True)
+        first, second = web.get([request, request], at_once=1, until_us=60_000_000)
+    assert first.body == b"here"
+    assert isinstance(second, OSError)
+    assert "secrets" in second.strerror
+
+
+# -- a slow server ------------------------------------------------------------------------------------
+
+
+def test_a_batch_waits_no_longer_than_half_a_minute():
+    world = SimulatedWorld()
+    world.web.answer = lambda request: WebAnswer(200, b'{"name": "lamp"}')
+    world.web.takes_us = 4_000_000
+    table = KeyUrl("https://shop/{key}", {}, SCHEMA)
+    found = table.ask(world, range(200))
+    asked = [answer for answer in found if answer.asked]
+    assert len(asked) == len(world.web.asked) == 8 * AT_ONCE
+    assert all(answer.row is not None for answer in asked)
+    assert world.clock.monotonic_us() == 32_000_000
+    (left,) = {answer.failure for answer in found if not answer.asked}
+    assert left == "no time was left to ask for it, as the server is slow and the keys are many"
+
+
+def test_tries_are_among_it_and_the_first_reason_stays():
+    world = SimulatedWorld()
+    world.web.answer = lambda request: WebAnswer(503)
+    world.web.takes_us = 29_900_000
+    (answer,) = KeyUrl("https://shop/{key}", {}, SCHEMA).ask(world, ["7"])
+    assert (answer.failure, answer.asked) == ("the server says 503", True)
+    assert len(world.web.asked) == 1
+    assert world.clock.monotonic_us() < 31_000_000
+
+
+def test_failures_are_counted_in_the_health_of_the_step():
+    looks = []
+    world = SimulatedWorld()
+    world.web.answer = lambda request: WebAnswer(500)
+    table = rr.read({"sku": ["7", "8"]}).lookup(
+        "https://shop/{key}", on="sku", schema=SCHEMA, on_failure="null"
+    )
+    run_outputs([table.write(MemorySink())], world=world, watcher=looks.append)
+    (counters,) = [step.counters for step in looks[-1].steps if step.counters]
+    assert counters == {"answers_failed": 2}
+
+
 # -- what is refused ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
+        (
+            {"table": {"sku": [7]}, "allow_private": True},
+            "lookup(allow_private=): only hosts of URLs have addresses\n  try: leave allow_private= out",
+        ),
         (
             {"table": "https://me:abc@shop/t.csv"},
             "lookup: a user or password in the URL would be written down with the pipeline\n"

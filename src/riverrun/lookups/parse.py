@@ -19,6 +19,8 @@ def lookup_table_of(
     query: str | None = None,
     headers: Mapping[str, str] | None = None,
     schema: Mapping[str, Any] | None = None,
+    *,
+    private: bool = False,
 ) -> Any:
     """A frame of the table, or something that reads it, or that is asked key by key.
 
@@ -28,6 +30,10 @@ def lookup_table_of(
     web = kind in ("http", "https")
     if headers is not None and not web:
         raise ConfigError("only web servers take headers", where="lookup(headers=)", hint="leave headers= out")
+    if private and not web:
+        raise ConfigError(
+            "only hosts of URLs have addresses", where="lookup(allow_private=)", hint="leave allow_private= out"
+        )
     if isinstance(target, str) and KEY in target and not web:
         raise ConfigError(
             f"one key at a time can be asked for over HTTP only, not with {target!r}",
@@ -43,7 +49,7 @@ def lookup_table_of(
     if not isinstance(target, str):
         return _frame(target)
     if web and query is None:
-        return web_table_of(target, headers or {}, schema)
+        return web_table_of(target, headers or {}, schema, private=private)
     if kind in ("sqlite", "duckdb"):
         if query is None:
             raise ConfigError(

@@ -20,7 +20,7 @@ import polars as pl
 from riverrun.errors import ConfigError, SourceError, did_you_mean
 from riverrun.lookups.file import READERS, table_of
 from riverrun.plan.lookup import KeyAnswer, Reading
-from riverrun.world import WebAnswer, WebRequest, World
+from riverrun.world import NotAskedError, WebAnswer, WebRequest, World
 
 #: Where the key stands in a URL.
 KEY = "{key}"
@@ -28,6 +28,8 @@ KEY = "{key}"
 #: A whole table is held in memory, and travels in one answer.
 TABLE_BYTES, TABLE_US = 256 << 20, 60_000_000
 ANSWER_BYTES, ANSWER_US = 1 << 20, 5_000_000
+#: The rows of a batch wait for its keys no longer than this, however many there are; tries are in it.
+BATCH_US = 30_000_000
 #: So many keys are asked for at a time.
 AT_ONCE = 16
 #: A server that fails is tried so often, with a pause that doubles.
@@ -61,6 +63,7 @@ class TableUrl:
 
     url: str
     headers: Mapping[str, str]
+    private: bool = False
 
     @property
     def name(self) -> str:
@@ -69,7 +72,8 @@ class TableUrl:
     def read(self, world: World, tag: str = "") -> Reading:
         """The whole table, or that it has not changed. Raises `SourceError` when there is none."""
         headers = {**sent(self.headers), **({"If-None-Match": tag} if tag else {})}
-        (answer,) = asked(world, [WebRequest(self.url, headers, TABLE_US, TABLE_BYTES)])
+        request = WebRequest(self.url, headers, TABLE_US, TABLE_BYTES, self.private)
+        (answer,) = asked(world, [request], within_us=TABLE_US)
         if isinstance(answer, str) or answer.status not in (200, NOT_CHANGED):
             why = answer if isinstance(answer, str) else f"the server says {answer.status}"
             raise SourceError(f"the lookup table cannot be read: {why}", where=self.name)
@@ -103,6 +107,7 @@ class KeyUrl:
     url: str
     headers: Mapping[str, str]
     columns: Mapping[str, pl.DataType]
+    private: bool = False
 
     @property
     def name(self) -> str:
@@ -119,12 +124,14 @@ class KeyUrl:
         """What the server knows of some keys, in their order."""
         urls = {at: url for at, key in enumerate(keys) if (url := self.url_of(key)) is not None}
         headers = {"Accept": "application/json", **sent(self.headers)}
-        requests = [WebRequest(url, headers, ANSWER_US, ANSWER_BYTES) for url in urls.values()]
-        answers = dict(zip(urls, asked(world, requests), strict=True))
+        requests = [WebRequest(url, headers, ANSWER_US, ANSWER_BYTES, self.private) for url in urls.values()]
+        answers = dict(zip(urls, asked(world, requests, within_us=BATCH_US), strict=True))
         return [_key_answer(answers[at]) if at in answers else KeyAnswer() for at in range(len(keys))]
 
 
-def web_table_of(url: str, headers: Mapping[str, str], schema: Mapping[str, Any] | None) -> TableUrl | KeyUrl:
+def web_table_of(
+    url: str, headers: Mapping[str, str], schema: Mapping[str, Any] | None, *, private: bool = False
+) -> TableUrl | KeyUrl:
     """A lookup table by its URL. Raises `ConfigError` for one that cannot be used."""
     parts = _checked(url)
     for name, value in headers.items():
@@ -137,7 +144,7 @@ def web_table_of(url: str, headers: Mapping[str, str], schema: Mapping[str, Any]
                 hint=f'name an environment variable that holds it: {{"{name}": "env:SHOP_LOGIN"}}',
             )
     if KEY not in url:
-        return TableUrl(url, dict(headers))
+        return TableUrl(url, dict(headers), private)
     if KEY in parts.netloc or KEY in parts.fragment:
         raise ConfigError(
             "the key can stand in the path and in the query of a URL only",
@@ -150,7 +157,7 @@ def web_table_of(url: str, headers: Mapping[str, str], schema: Mapping[str, Any]
             where="lookup",
             hint='schema={"name": pl.String, "price": pl.Float64}',
         )
-    return KeyUrl(url, dict(headers), dict(pl.Schema(schema)))
+    return KeyUrl(url, dict(headers), dict(pl.Schema(schema)), private)
 
 
 def _checked(url: str) -> SplitResult:
@@ -199,30 +206,42 @@ def sent(headers: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def asked(world: World, requests: Sequence[WebRequest]) -> list[WebAnswer | str]:
-    """The final answers to some requests, in their order; for one that failed, why."""
+def asked(world: World, requests: Sequence[WebRequest], *, within_us: int) -> list[WebAnswer | str]:
+    """The final answers to some requests, in their order; for one that failed, why.
+
+    Parameters
+    ----------
+    within_us : how long all of it may take, tries and pauses among it. What was not asked by then failed.
+    """
     found: dict[int, WebAnswer | str] = {}
     open_ones = dict(enumerate(requests))
+    until_us = world.clock.monotonic_us() + within_us
     for attempt in range(TRIES):
         if attempt:
+            if world.clock.monotonic_us() >= until_us:
+                break
             _pause(world, round(PAUSE_US * 2 ** (attempt - 1) * (1 + world.random.random())))
-        found |= _followed(world, open_ones)
-        open_ones = {at: requests[at] for at in open_ones if _may_recover(found[at])}
+        answers = _followed(world, open_ones, until_us)
+        # Who was asked before, and could not be asked again, has failed for the reason that was given then.
+        found |= {at: answer for at, answer in answers.items() if answer != NOT_ASKED or at not in found}
+        open_ones = {at: requests[at] for at in open_ones if _may_recover(answers[at])}
         if not open_ones:
             break
     return [_judged(found[at]) for at in range(len(requests))]
 
 
-def _followed(world: World, requests: Mapping[int, WebRequest]) -> dict[int, WebAnswer | str]:
+def _followed(world: World, requests: Mapping[int, WebRequest], until_us: int) -> dict[int, WebAnswer | str]:
     """The answers to some requests, behind redirects."""
     found: dict[int, WebAnswer | str] = {}
     waiting = dict(requests)
     for _ in range(REDIRECTS + 1):
-        answers = world.web.get(list(waiting.values()), at_once=AT_ONCE) if waiting else []
+        answers = world.web.get(list(waiting.values()), at_once=AT_ONCE, until_us=until_us) if waiting else []
         next_ones: dict[int, WebRequest] = {}
         for (at, request), answer in zip(waiting.items(), answers, strict=True):
             location = "" if isinstance(answer, OSError) else answer.headers.get("location", "")
-            if isinstance(answer, OSError):
+            if isinstance(answer, NotAskedError):
+                found[at] = NOT_ASKED
+            elif isinstance(answer, OSError):
                 found[at] = f"{_AGAIN}{_in_words(answer)}"
             elif answer.status not in (301, 302, 303, 307, 308) or not location:
                 found[at] = answer
@@ -235,6 +254,8 @@ def _followed(world: World, requests: Mapping[int, WebRequest]) -> dict[int, Web
     return found | dict.fromkeys(waiting, "the server sends us on and on")
 
 
+#: Why there is no answer to a request that was not made.
+NOT_ASKED = "no time was left to ask for it, as the server is slow and the keys are many"
 #: Stands before a reason that may be gone the next time.
 _AGAIN = "\0"
 
@@ -269,7 +290,7 @@ def _in_words(error: OSError) -> str:
 
 def _key_answer(answer: WebAnswer | str) -> KeyAnswer:
     if isinstance(answer, str):
-        return KeyAnswer(failure=answer)
+        return KeyAnswer(failure=answer, asked=answer != NOT_ASKED)
     if answer.status in NOTHING_THERE:
         return KeyAnswer()
     if answer.status != 200:

@@ -222,6 +222,7 @@ class Joining(Chained):
         schema: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         on_failure: OnFailure = "stop",
+        allow_private: bool = False,
     ) -> Stream:
         """Add the columns of a table to each row: names of products, limits of devices, rates of the day.
 
@@ -233,7 +234,7 @@ class Joining(Chained):
         A URL with ``{key}`` in its path or query is asked for each key: ``"https://shop/products/{key}"``. It
         answers with a JSON object, or says that there is none (404). Answers are remembered, for `ttl` and for
         at most `Limits.max_keys` keys. The new keys of a batch are asked for together, 16 at a time, while the
-        rows wait; each answer may take 5 seconds, and is tried three times.
+        rows wait; each answer may take 5 seconds, and is tried three times, all of a batch 30 seconds.
 
         A run with ``state=`` keeps what it was told across a restart. It writes it into its journal, too: a
         replay after a crash sees the same tables and answers.
@@ -251,6 +252,8 @@ class Joining(Chained):
         on_failure : when a table cannot be read again, or an answer does not come: ``"stop"`` the run;
             ``"stale"``: go on with what was known before (nulls, where nothing was); ``"null"``, for answers:
             nulls. What is missing is asked for again after 10 seconds.
+        allow_private : whether the name of a web server may stand for an address of your own network or machine
+            (``10.0.0.7``); ``localhost`` and addresses written in the URL may in any case.
 
         Returns
         -------
@@ -273,7 +276,7 @@ class Joining(Chained):
         keys = _names(on, "lookup(on=)")
         if not keys:
             raise PlanError("no key is named", where="lookup", hint='on="sku"')
-        found = function("lookup")(table, query, headers, schema)
+        found = function("lookup")(table, query, headers, schema, private=allow_private)
         ttl_us = None if ttl is None else parse_duration(ttl, where="lookup(ttl=)")
         if isinstance(found, AskTable):
             if len(keys) > 1:

@@ -59,10 +59,12 @@ class KeyAnswer:
     ----------
     row : its values by column; ``None``: there is nothing of that key.
     failure : why there was no answer.
+    asked : whether there was time to ask.
     """
 
     row: Mapping[str, object] | None = None
     failure: str = ""
+    asked: bool = True
 
 
 @runtime_checkable

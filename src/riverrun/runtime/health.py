@@ -53,6 +53,8 @@ class StepHealth:
     short : its name where there is little room, empty when `name` is short.
     beyond_max_keys : how many rows had a key beyond `max_keys`.
     warning : what becomes of such rows, once there are any.
+    counters : what went wrong since the run began; in a lookup ``answers_failed`` (what ``on_failure=`` was
+        about), ``keys_not_asked`` of these (no time was left), ``table_not_read``.
     """
 
     name: str
@@ -64,6 +66,7 @@ class StepHealth:
     short: str = ""
     beyond_max_keys: int = 0
     warning: str = ""
+    counters: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

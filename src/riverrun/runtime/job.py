@@ -308,6 +308,7 @@ class Job:
             step.short,
             counts.beyond,
             _too_many_keys(step) if counts.beyond else "",
+            self.tables.failures.get(step.id, {}),
         )
 
     def _warn(self) -> None:

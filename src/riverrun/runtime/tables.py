@@ -39,6 +39,8 @@ class Tables:
         self._engine = engine
         self._world = world
         self._turns: Counter[int] = Counter()
+        #: By step, what went wrong since the run began.
+        self.failures: dict[str, dict[str, int]] = {}
         self._replayed: dict[tuple[str, int], Said] | None = None
         self.said: list[Said] | None = None
         self.any = any(
@@ -95,6 +97,8 @@ class Tables:
         if not len(keys):
             return None
         answers = step.node.table.ask(self._world, keys.to_list())
+        self._count(step, "answers_failed", sum(bool(answer.failure) for answer in answers))
+        self._count(step, "keys_not_asked", sum(not answer.asked for answer in answers))
         asked_us = clock.now_us() if now_us is None else now_us
         return Said(step.id, turn, asked_us, "", step.operator.answered(keys, answers, asked_us))
 
@@ -106,9 +110,16 @@ class Tables:
         except SourceError:
             if must or step.node.on_failure == "stop" or state.table is None:
                 raise
+            self._count(step, "table_not_read", 1)
             ttl_us = step.node.ttl_us or 0
             return Said(step.id, turn, now_us - ttl_us + min(ttl_us, READ_AGAIN_US), state.tag, None)
         return Said(step.id, turn, now_us, found.tag, found.table)
+
+    def _count(self, step: Step, name: str, number: int) -> None:
+        if number:
+            counts = self.failures.get(step.id, {})
+            # A new mapping: health may be looked at meanwhile.
+            self.failures[step.id] = {**counts, name: counts.get(name, 0) + number}
 
     def _put(self, at: int, step: Step, said: Said, frames: Sequence[pl.DataFrame] = ()) -> None:
         state, operator = self._engine.states[at], step.operator

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from riverrun.testing.manual_clock import ManualClock
-from riverrun.world import WebAnswer, WebRequest
+from riverrun.world import NotAskedError, WebAnswer, WebRequest
 
 
 class SimulatedWeb:
@@ -22,7 +22,7 @@ class SimulatedWeb:
     >>> from riverrun.testing import SimulatedWorld
     >>> world = SimulatedWorld()
     >>> world.web.answer = lambda request: WebAnswer(200, b"hello")
-    >>> [answer.body for answer in world.web.get([WebRequest("http://host/x")], at_once=1)]
+    >>> [answer.body for answer in world.web.get([WebRequest("http://host/x")], at_once=1, until_us=1)]
     [b'hello']
     """
 
@@ -32,12 +32,19 @@ class SimulatedWeb:
         self.takes_us = 0
         self.asked: list[WebRequest] = []
 
-    def get(self, requests: Sequence[WebRequest], *, at_once: int) -> list[WebAnswer | OSError]:
+    def get(self, requests: Sequence[WebRequest], *, at_once: int, until_us: int) -> list[WebAnswer | OSError]:
         """As `Web.get`."""
         assert at_once > 0
-        self.asked += requests
-        self._clock.advance(self.takes_us * -(-len(requests) // at_once))
-        return [self.answer(request) for request in requests]
+        answers: list[WebAnswer | OSError] = []
+        for first in range(0, len(requests), at_once):
+            some = requests[first : first + at_once]
+            if self._clock.monotonic_us() >= until_us:
+                answers += [NotAskedError() for _ in some]
+                continue
+            self.asked += some
+            self._clock.advance(self.takes_us)
+            answers += [self.answer(request) for request in some]
+        return answers
 
 
 def _refused(request: WebRequest) -> OSError:

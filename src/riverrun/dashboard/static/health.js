@@ -192,9 +192,10 @@ export class Pipeline {
 }
 
 function stepRow(step, rate) {
+  const amiss = Object.entries(step.counters ?? {}).map(([name, count]) => `${name.replaceAll("_", " ")} ${number(count)}`);
   const meter = el("meter", { min: "0", max: "1", value: String(Math.min(1, rate.load)), "aria-label": "load" });
   return [
-    { nodes: [el("b", { text: step.name })], title: step.name },
+    { nodes: [el("b", { text: step.name }), el("small", { class: "warn-text", text: amiss.join(", ") })], title: step.name },
     number(step.rows_in),
     number(step.rows_out),
     short(rate.in),
