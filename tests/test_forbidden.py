@@ -80,7 +80,10 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "socket": "Network of the real world",
         "select": "whether a connection is made yet",
     },
-    "runtime/real_web.py": {"http": "Web of the real world"},
+    "runtime/real_web.py": {
+        "http": "Web of the real world",
+        "socket": "connects to an address that was looked at, where http would look up the name by itself",
+    },
     "dashboard/": {"asyncio": "an ASGI app is asynchronous; what it shows is handed to it by the runtime"},
     "dashboard/address.py": {
         "socket": "binds the address before the pipeline starts, so that a taken one is said"
