@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import riverrun as rr
-from riverrun.errors import StateError
+from riverrun.errors import SinkUnavailable, StateError
 from riverrun.plan.nodes import Output
 from riverrun.plan.stream import Stream
 from riverrun.runtime.health import Health
@@ -190,3 +190,55 @@ def test_a_run_without_a_state_tells_of_none(folder: Path) -> None:
     summary = run_outputs([means().write("csv:out.csv")])
     assert summary.state is None
     assert "state" not in str(summary)
+
+
+class Away:
+    """A sink that cannot be reached until somebody says so."""
+
+    url = "away:"
+
+    def __init__(self) -> None:
+        self.here = False
+        self.rows = 0
+
+    def open(self, world: object, schema: object, keys: object) -> Away:
+        return self
+
+    def write(self, frame: pl.DataFrame) -> None:
+        if not self.here:
+            raise SinkUnavailable("nobody answers", where=self.url)
+        self.rows += frame.height
+
+    def flush(self) -> None:
+        """There is nothing to do."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _full(looks: list[Health], outbox_bytes: int) -> bool:
+    """Whether the outbox has been full for some looks in a row."""
+    last = [look.state.waiting_bytes for look in looks[-3:] if look.state is not None]
+    return len(last) == 3 and min(last) > outbox_bytes
+
+
+def test_health_is_told_while_results_wait_for_their_sink(tmp_path):
+    """The sink comes back because somebody saw that it is missing: without health the run would never end."""
+    sink, looks = Away(), []
+
+    def look(health: Health) -> None:
+        looks.append(health)
+        sink.here = sink.here or _full(looks, 1_000)
+
+    frames = [pl.DataFrame({"x": range(at, at + 1_000)}) for at in range(0, 20_000, 1_000)]
+    state = rr.State(str(tmp_path / "state"), outbox_bytes=1_000)
+    run_outputs([rr.read(iter(frames)).write(sink)], state=state, watcher=look, until="60s")
+    assert sink.rows == 20_000
+    assert any("nobody answers" in str(look.state) for look in looks)
+
+
+def test_a_run_ends_in_time_while_results_wait_for_their_sink(tmp_path):
+    frames = [pl.DataFrame({"x": range(at, at + 1_000)}) for at in range(0, 20_000, 1_000)]
+    state = rr.State(str(tmp_path / "state"), outbox_bytes=1_000)
+    summary = run_outputs([rr.read(iter(frames)).write(Away())], state=state, until="1s")
+    assert summary.stopped_by == "until"

@@ -22,6 +22,8 @@ from riverrun.world import World
 COMMIT_US = 100_000
 #: A sink that cannot be reached is tried again after so long; the wait doubles up to the second one.
 RETRY_US, RETRY_MAX_US = 200_000, 10_000_000
+#: Who waits for room looks up this often.
+WAIT_FOR_ROOM_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +173,21 @@ class Delivery:
         with self._changed:
             self._complete = unit
 
-    def wait_for_room(self, stopped: Callable[[], bool]) -> None:
-        """Return when results that wait are few enough, or the run is stopped."""
-        with self._changed:
-            while self._bytes > self._outbox_bytes and not stopped():
-                self._changed.wait(0.2)
+    def wait_for_room(self, stopped: Callable[[], bool], meanwhile: Callable[[], None]) -> None:
+        """Return when results that wait are few enough, or the run is stopped.
+
+        Parameters
+        ----------
+        meanwhile : called now and then, without the lock: who waits may have something else to do.
+        """
+        while not stopped():
+            with self._changed:
+                if self._bytes <= self._outbox_bytes:
+                    return
+                self._changed.wait(WAIT_FOR_ROOM_S)
+                if self._bytes <= self._outbox_bytes:
+                    return
+            meanwhile()
 
     def step(self, synced: int, *, force: bool = False) -> None:
         """Hand over all complete units up to `synced`, and commit where it is time, or everywhere.

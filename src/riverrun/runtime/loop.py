@@ -45,7 +45,8 @@ class InMemory:
         self._job = job
         self._ends = ends
 
-    def apply(self, item: Item) -> None:
+    def apply(self, item: Item, meanwhile: Callable[[], None]) -> None:
+        del meanwhile
         self._job.take(item.source, item.arrivals)
 
     def end(self, item: Item) -> None:
@@ -70,9 +71,10 @@ class Kept:
         self._durable = keeper.durable
         self._stop = stop
 
-    def apply(self, item: Item) -> None:
+    def apply(self, item: Item, meanwhile: Callable[[], None]) -> None:
+        """Once there is room for results. Until then `meanwhile` is called now and then."""
         self._keeper.check()
-        self._durable.delivery.wait_for_room(lambda: self._stop.asked or self._keeper.failed)
+        self._durable.delivery.wait_for_room(lambda: self._stop.asked or self._keeper.failed, meanwhile)
         self._durable.apply(item)
         self._keeper.between_records()
 
@@ -150,7 +152,7 @@ class Loop:
         if item.error is not None:
             raise item.error
         if item.arrivals:
-            self._engaged.apply(item)
+            self._engaged.apply(item, self._look_up)
         self._queue.budget.release(item.charged)
         if item.end:
             self._open.discard(item.source)
@@ -162,6 +164,10 @@ class Loop:
     def _pass_time(self) -> None:
         self._look_up_us = self._clock_us() + FLUSH_US
         self._engaged.tick()
+        self._look_up()
+
+    def _look_up(self) -> None:
+        """What goes on even while rows have to wait."""
         if self._watch is not None:
             self._watch.tick(self._job)
         if self._deadline_us is not None and self._clock_us() >= self._deadline_us:
