@@ -292,6 +292,15 @@ class Decoder(Protocol):
 
 
 @runtime_checkable
+class PiecewiseDecoder(Decoder, Protocol):
+    """A decoder that puts together itself what came in several pieces, with what it keeps, in one copy."""
+
+    def feed_pieces(self, pieces: Sequence[bytes], received_us: int) -> Decoded:
+        """As `feed` of all the pieces together; there is one at least."""
+        ...
+
+
+@runtime_checkable
 class JoinableDecoder(Decoder, Protocol):
     """A decoder whose whole records may be decoded together with those of other partitions.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from riverrun.formats.framing import Block, LineBuffer
 from riverrun.ports import Rejected
@@ -32,6 +34,22 @@ def test_whole_lines_are_handed_on_without_a_copy() -> None:
     (block,) = LineBuffer(100).feed(data)
     assert isinstance(block, Block)
     assert block.data is data
+
+
+@given(
+    pieces=st.lists(st.text("ab\n\ufeff", max_size=6).map(str.encode), min_size=1, max_size=9),
+    turns=st.data(),
+)
+def test_pieces_put_together_here_are_the_same_as_put_together_before(
+    pieces: list[bytes], turns: st.DataObject
+) -> None:
+    here, before = LineBuffer(4), LineBuffer(4)
+    while pieces:
+        count = turns.draw(st.integers(1, len(pieces)))
+        own, pieces = pieces[:count], pieces[count:]
+        assert here.feed(own[-1], own[:-1]) == before.feed(b"".join(own))
+        assert here.snapshot() == before.snapshot()
+    assert here.finish(truncated=False) == before.finish(truncated=False)
 
 
 def test_a_line_of_the_limit_passes_and_one_byte_more_does_not() -> None:

@@ -168,9 +168,12 @@ class CsvDecoder:
 
     def feed(self, data: bytes, received_us: int) -> Decoded:
         """Rows of the records that are whole by now. Raises `SchemaError` for a header that lacks a column."""
+        return self.feed_pieces((data,), received_us)
+
+    def feed_pieces(self, pieces: Sequence[bytes], received_us: int) -> Decoded:
         del received_us
         out = Collected()
-        self._take(self._lines.feed(data), out)
+        self._take(self._lines.feed(pieces[-1], pieces[:-1]), out)
         return out.decoded(self._schema)
 
     def finish(self, *, truncated: bool) -> Decoded:

@@ -11,6 +11,7 @@ pieces, each together with the hash before it. Then a snapshot is one hash and l
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from riverrun.formats.rejection import HEAD_BYTES, reject
@@ -66,9 +67,16 @@ class LineBuffer:
             "at_start": self._at_start,
         }
 
-    def feed(self, data: bytes) -> list[Block | Rejected]:
-        """The lines that are whole by now, in order, and dead letters of those that were too long."""
+    def feed(self, data: bytes, before: Sequence[bytes] = ()) -> list[Block | Rejected]:
+        """The lines that are whole by now, in order, and dead letters of those that were too long.
+
+        Parameters
+        ----------
+        before : what came before `data`, in pieces: they are put together with the open line, in one copy.
+        """
         out: list[Block | Rejected] = []
+        if before and (self._at_start or self._skipped is not None or b"\n" not in data):
+            data, before = b"".join([*before, data]), ()
         if self._at_start:
             data = self._without_mark(data)
         if self._skipped is not None:
@@ -79,7 +87,7 @@ class LineBuffer:
         if not cut:
             self._hold(data)
             return out
-        block = self._joined(data, cut)
+        block = self._joined(before, data, cut)
         self._cut_long_lines(Block(block, self._position), out)
         self._position += len(block)
         if cut < len(data):
@@ -116,10 +124,10 @@ class LineBuffer:
         self._position = len(BYTE_ORDER_MARK)
         return data
 
-    def _joined(self, data: bytes, cut: int) -> bytes:
-        if not self._held:
+    def _joined(self, before: Sequence[bytes], data: bytes, cut: int) -> bytes:
+        if not self._held and not before:
             return data if cut == len(data) else data[:cut]
-        whole = b"".join([*self._held, memoryview(data)[:cut]])
+        whole = b"".join([*self._held, *before, memoryview(data)[:cut]])
         self._held, self._held_bytes = [], 0
         return whole
 

@@ -107,8 +107,11 @@ class LinesDecoder:
 
     def feed(self, data: bytes, received_us: int) -> Decoded:
         """Rows of the lines that are whole by now."""
+        return self.feed_pieces((data,), received_us)
+
+    def feed_pieces(self, pieces: Sequence[bytes], received_us: int) -> Decoded:
         del received_us
-        return self._decoded(self._lines.feed(data))
+        return self._decoded(self._lines.feed(pieces[-1], pieces[:-1]))
 
     def finish(self, *, truncated: bool) -> Decoded:
         """The rest: a last line without a newline counts, unless the input was cut off."""

@@ -21,6 +21,7 @@ from riverrun.ports import (
     Format,
     FrameChunk,
     JoinableDecoder,
+    PiecewiseDecoder,
     Reader,
     Rejected,
     Remembered,
@@ -299,12 +300,12 @@ class Pump:
             assert self.format is not None
             assert self.schema is not None
             decoder = self._decoders[partition] = self.format.open(self.schema, self.read.limits)
-        data = _data_of(chunks)
-        results = [decoder.feed(data, chunks[0].received_us)] if data else []
+        pieces = [chunk.data for chunk in chunks if chunk.data]
+        results = [_fed(decoder, pieces, chunks[0].received_us)] if pieces else []
         if last.end:
             results.append(decoder.finish(truncated=last.truncated))
             del self._decoders[partition]
-        return self._arrived(chunks, results, len(data))
+        return self._arrived(chunks, results, sum(map(len, pieces)))
 
     def _arrived(self, chunks: Sequence[Chunk], results: Sequence[Decoded], size: int) -> Arrival:
         """What came of some chunks of one partition, `size` bytes."""
@@ -348,6 +349,12 @@ def _rejected(results: Sequence[Decoded]) -> tuple[Rejected, ...]:
         )
         rows += result.frame.height
     return tuple(found)
+
+
+def _fed(decoder: Decoder, pieces: Sequence[bytes], received_us: int) -> Decoded:
+    if len(pieces) > 1 and isinstance(decoder, PiecewiseDecoder):
+        return decoder.feed_pieces(pieces, received_us)
+    return decoder.feed(b"".join(pieces), received_us)
 
 
 def _data_of(chunks: Sequence[Chunk]) -> bytes:
