@@ -19,7 +19,7 @@ from riverrun.kernel.bounded_sessions import BoundedState
 from riverrun.kernel.counting import CountingState
 from riverrun.kernel.fixed_windows import FixedState
 from riverrun.kernel.operator import Operator, Output
-from riverrun.kernel.sessions import SessionState
+from riverrun.kernel.session_spans import SessionState
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.partials import EVENT_TIME
 from riverrun.stats.quality import DUPLICATE_ROWS, QUALITY_NAMES, REJECTED_ROWS
