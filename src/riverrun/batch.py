@@ -31,6 +31,13 @@ def sources_of_rows(places: pl.Series) -> pl.Series:
     return known // (PARTITION_ROWS * SOURCE_PARTITIONS)
 
 
+def in_time(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows that are not behind the watermark."""
+    if ROW_WATERMARK not in frame.columns:
+        return frame
+    return frame.filter(pl.col(ROW_WATERMARK).is_null()).drop(ROW_WATERMARK)
+
+
 def visible(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame without hidden columns."""
     hidden = [name for name in frame.columns if name.startswith(HIDDEN_PREFIX)]

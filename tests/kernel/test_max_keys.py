@@ -195,6 +195,47 @@ def test_rolling_and_running_fold_in_the_order_of_event_time(told, period, event
     assert results["n"].to_list() == counts
 
 
+# -- cleaning ---------------------------------------------------------------------------------------
+
+
+@examples(100)
+@given(
+    events=st.lists(
+        st.builds(Event, t=st.integers(0, 40), key=KEYS, x=st.sampled_from([1.0, 2.0, None])), max_size=30
+    ),
+    cuts=CUTS,
+    delay=st.sampled_from([0, 4, None]),
+    max_age=st.sampled_from([1, 5, 50]),
+    filtered=st.booleans(),
+)
+def test_old_values_make_room_for_those_of_other_keys(events, cuts, delay, max_age, filtered):
+    newest, known, excess, expected = -(10**6), {}, 0, []
+    passing = [(place, e) for place, e in enumerate(events) if not filtered or e.t % 3]
+    for place, event in passing:
+        now = newest - delay if delay is not None else -(10**6)
+        known = {key: held for key, held in known.items() if held[1] + max_age >= now}
+        value, fills = event.x, event.key in known
+        if event.x is None and fills:
+            last, _, since = known[event.key]
+            seen = now if event.t < now else since
+            value = last if abs(event.t - since) <= max_age and since + max_age >= seen else None
+        if event.x is not None and fills:
+            known[event.key] = (event.x, max(known[event.key][1], event.t), event.t)
+        elif event.x is not None and event.t + max_age >= now:
+            if len(known) < 2:
+                known[event.key] = (event.x, event.t, event.t)
+            else:
+                excess += 1
+        expected.append((place, value))
+        newest = max(newest, event.t)
+    stream = limited(2, delay)
+    stream = stream.filter(pl.col("t").dt.epoch("s") % 3 != 0) if filtered else stream
+    transcript = played(stream.forward_fill("x", by="key", max_age=f"{max_age}s"), events, cuts)
+    assert beyond(transcript) == excess
+    if not filtered:
+        assert dict(transcript.results.select("row", "x").rows()) == dict(expected)
+
+
 # -- joins ------------------------------------------------------------------------------------------
 
 SIDES = st.lists(

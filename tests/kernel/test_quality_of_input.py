@@ -177,3 +177,110 @@ def test_every_format_tells_where_a_bad_record_stood(form, records, cuts):
     refused, _ = expected_instants(records, 3600, 0)
     for start, stop, rejected_rows, _ in told(results):
         assert rejected_rows == sum(start <= at < stop for at in refused)
+
+
+# -- behind joins, lookups and grids ----------------------------------------------------------------
+
+NAMES = pl.DataFrame({"key": ["a", "b", ""], "name": ["A", "B", "E"]})
+
+
+def quotes():
+    """A right side: its own refused records and repetitions are none of the left rows."""
+    schema = {"t": rr.Timestamp("s"), "key": pl.String, "bid": pl.Float64}
+    return rr.read("tcp://localhost:8", format="csv", schema=schema, time="t", delay="1m", name="quotes")
+
+
+#: Steps that put out each row once, at its time.
+EACH = {
+    "join_asof": lambda stream: stream.join_asof(quotes().unique("key", within="1m"), by="key"),
+    "lookup": lambda stream: stream.lookup(NAMES, on="key"),
+    "interpolate": lambda stream: stream.interpolate("x", by="key", within="5s"),
+}
+
+
+def windowed(stream, kind="tumbling", key="key"):
+    return stream.group_by(key).window(KINDS[kind], quality=True).agg(n=rr.count())
+
+
+def lines(records, cuts):
+    bounds = [0, *sorted(cut for cut in set(cuts) if cut < len(records)), len(records)]
+    parts = [b"".join(record.line for record in records[a:b]) for a, b in pairwise(bounds)]
+    return [malformed(part, source="script") if part else rows(source="script") for part in parts]
+
+
+@pytest.mark.parametrize("step", EACH)
+@pytest.mark.parametrize("kind", ["tumbling", "session", "counting"])
+@examples(8)
+@given(records=RECORDS, cuts=st.lists(st.integers(1, 39), max_size=5))
+def test_steps_that_keep_rows_change_nothing(step, kind, records, cuts):
+    """As long as no row is behind the watermark."""
+    once = feed(70, name="script").unique(["row", "key"], within="20s")
+    other = [rows((1, "a", 1.0), (2, "a", 1.0), source="quotes")] if step == "join_asof" else []
+    direct = play(windowed(once, kind), [*lines(records, []), end()]).results
+    behind = play(windowed(EACH[step](once), kind), [*lines(records, cuts), *other, end()]).results
+    order = ["key", "window_start", "window_end", "n"]
+    assert sorted(told(behind), key=str) == sorted(told(direct), key=str)
+    assert behind.sort(order)["rows"].to_list() == direct.sort(order)["rows"].to_list()
+
+
+@pytest.mark.parametrize("step", EACH)
+@examples(8)
+@given(records=RECORDS, cuts=st.lists(st.integers(1, 39), max_size=5), delay=st.sampled_from([0, 5]))
+def test_late_rows_and_repetitions_do_not_depend_on_cuts(step, records, cuts, delay):
+    stream = windowed(EACH[step](feed(delay, name="script").unique(["row"], within="20s")), "hopping")
+    whole, cut = play(stream, [*lines(records, []), end()]), play(stream, [*lines(records, cuts), end()])
+    order = ["key", "window_start"]
+    assert whole.results.sort(order).equals(cut.results.sort(order))
+
+
+def test_a_repetition_behind_the_watermark_would_be_late_for_a_join():
+    once = feed(0, name="script").unique(["row"], within="1m")
+    stream = windowed(EACH["join_asof"](once))
+    script = [malformed(b"1,a,1,0\n8,a,1,1\n1,a,1,0\n8,a,1,1\n", source="script"), end()]
+    assert told(play(stream, script).results) == [("a", 0, 10, 0, 1)]
+
+
+def test_repetitions_are_looked_up():
+    once = feed(10).unique(["row"], within="1m")
+    inner = once.lookup(NAMES.head(1), on="key", how="inner")
+    script = [rows((1, "a", 1.0, 0), (1, "a", 1.0, 0), (2, "b", 1.0, 1), (2, "b", 1.0, 1)), end()]
+    results = play(windowed(inner, key="name"), script).results
+    assert results.select("name", "rows", "duplicate_rows").rows() == [("A", 1, 1)]
+
+
+def test_a_key_that_a_join_has_found_is_none_of_a_repetition():
+    once = feed(10, name="script").unique(["row"], within="1m")
+    stream = windowed(once.join_asof(quotes().rename({"key": "symbol"})), key="symbol")
+    script = [rows((1, "a", 1.0, 0), (1, "a", 1.0, 0), source="script"), end()]
+    assert play(stream, script).results.select("rows", "duplicate_rows").rows() == [(1, 0)]
+
+
+def test_refused_records_count_behind_a_grid_and_a_join_of_pairs():
+    text = b"1,a,1.0,0\nbad\n12,a,1.0,1\n"
+    grid = feed(0, name="script").resample("5s", by="key", columns=["x"], max_gap="20s")
+    results = play(windowed(grid), [malformed(text, source="script"), end()]).results
+    assert results["rejected_rows"].to_list() == [1, 0]
+    pairs = feed(0, name="script").join_interval(quotes(), on="key", lower="-1s", upper="1s", how="left")
+    results = play(windowed(pairs), [malformed(text, source="script"), end()]).results
+    assert results["rejected_rows"].to_list() == [1, 0]
+
+
+@pytest.mark.parametrize("how", ["asof", "interval"])
+def test_values_that_were_filled_in_before_a_join_are_counted_behind_it(how):
+    """On both sides."""
+    left = feed(0, name="script").forward_fill("x", by="key")
+    right = quotes().forward_fill("bid", by="key")
+    if how == "asof":
+        joined = left.join_asof(right, by="key")
+    else:
+        joined = left.join_interval(right, on="key", lower="-3s", upper="0s")
+    script = [
+        rows((1, "a", 1.0), (2, "a", None), source="quotes"),
+        rows((1, "a", 1.0, 0), source="script"),
+        rows((3, "a", None, 1), (4, "a", None, 2), source="script"),
+        end(),
+    ]
+    results = play(windowed(joined), script).results
+    # Rows at 1, 3 and 4 meet the quotes of 1, 2 and 2; within three seconds also 1 and 2, 1 and 2.
+    expected = {"asof": (3, 4), "interval": (5, 6)}
+    assert results.select("rows", "imputed_values").rows() == [expected[how]]

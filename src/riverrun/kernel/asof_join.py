@@ -17,6 +17,7 @@ from riverrun.kernel.join_rows import (
     SEEN,
     Side,
     by_key,
+    named,
     nearest,
     pairs,
     picked,
@@ -88,7 +89,7 @@ class AsofMatches(Joined):
     def matched(self, due: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
         right = right.with_row_index(RIGHT)
         at = self._positions(due, right)
-        return side_by_side(due.select(self.left.columns), picked(right.select(self._named), at))
+        return side_by_side(named(due, self.left.columns), picked(named(right, self._named), at))
 
     def _positions(self, due: pl.DataFrame, right: pl.DataFrame) -> pl.Series:
         if self.direction == "forward":

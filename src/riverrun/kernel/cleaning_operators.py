@@ -27,6 +27,7 @@ def _forward_fill(node: cleaning.ForwardFill, opening: Opening) -> Operator[Any]
         _timeline(opening) if node.max_age_us is not None else None,
         max_age_us=node.max_age_us,
         max_keys=opening.max_keys,
+        delay_us=opening.delay_us,
     )
 
 

@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from riverrun.batch import IMPUTED
-from riverrun.kernel.key_limit import beyond_limit, rows_in
+from riverrun.kernel.key_limit import UNTIL, Instants, beyond_limit, beyond_room, rows_in
 from riverrun.kernel.keyed import ALL, keyed, of_other_keys, of_these_keys
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.timed import TIME, Timeline, seen_before
 from riverrun.windows.watermark import BEFORE_TIME
+
+#: When the newest value of a key was.
+NEWEST = "__p_newest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,13 @@ class FillState:
 
     Parameters
     ----------
-    held : for each key the last value of every column, and when that was.
+    held : for each key the last value of every column; where ages matter, when that was, and `NEWEST`.
+    newest_us : the largest event time among all rows, where ages matter.
     """
 
     held: pl.DataFrame | None = None
     watermark_us: int = BEFORE_TIME
+    newest_us: int = BEFORE_TIME
 
 
 class ForwardFill:
@@ -41,6 +46,7 @@ class ForwardFill:
     by : the key; without any, all rows have the same.
     max_age_us : how far apart in event time a value and the row that it fills may be; ``None``: any time.
     max_keys : so many keys are remembered; rows of further ones are not filled.
+    delay_us : see `Opening`.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class ForwardFill:
         *,
         max_age_us: int | None = None,
         max_keys: int,
+        delay_us: int | None = None,
     ) -> None:
         self.columns = list(columns)
         self.by = list(by)
@@ -58,6 +65,7 @@ class ForwardFill:
         self.timeline = timeline
         self.max_age_us = max_age_us
         self.max_keys = max_keys
+        self.delay_us = delay_us
         self._ages = {column: f"__p_age_{at}" for at, column in enumerate(columns)}
 
     def empty(self) -> FillState:
@@ -74,7 +82,7 @@ class ForwardFill:
 
     def step(self, state: FillState, frame: pl.DataFrame) -> tuple[FillState, Output]:
         rows = self._ready(frame)
-        excess = beyond_limit(state.held, rows, self.keys, self.max_keys)
+        excess, newest_us = self._excess(state, rows, frame)
         others, before = None, rows.clear()
         if state.held is not None:
             others, before = (
@@ -86,18 +94,45 @@ class ForwardFill:
         if excess is not None:
             remembered = pl.concat([filled[: before.height], filled[before.height :].filter(~excess)])
         last = remembered.unique(self.keys, keep="last", maintain_order=True)
+        if self.max_age_us is not None:
+            newest = remembered.group_by(self.keys).agg(pl.col(NEWEST).max())
+            last = last.drop(NEWEST).join(
+                newest, on=self.keys, how="left", nulls_equal=True, maintain_order="left"
+            )
         held = last if others is None else pl.concat([others, last])
         after = self._given(frame, filled[before.height :], excess, state.watermark_us)
-        return replace(state, held=held), Output((after,), beyond=rows_in(excess))
+        return replace(state, held=held, newest_us=newest_us), Output((after,), beyond=rows_in(excess))
+
+    def _excess(
+        self, state: FillState, rows: pl.DataFrame, frame: pl.DataFrame
+    ) -> tuple[pl.Series | None, int]:
+        """The rows of keys beyond the limit, and the largest event time so far.
+
+        A key is known as long as one of its values is young enough for a row in time, by the rows before.
+        """
+        if self.max_age_us is None:
+            return beyond_limit(state.held, rows, self.keys, self.max_keys), state.newest_us
+        assert self.timeline is not None
+        times = self.timeline.of(frame).fill_null(BEFORE_TIME)
+        reached = times.shift(1, fill_value=BEFORE_TIME).cum_max().clip(lower_bound=state.newest_us)
+        newest = times.max()
+        newest_us = max(state.newest_us, newest if isinstance(newest, int) else BEFORE_TIME)
+        now = reached.clip(upper_bound=BEFORE_TIME) if self.delay_us is None else reached - self.delay_us
+        until = pl.col(NEWEST) + (self.max_age_us + 1)
+        held = None if state.held is None else state.held.select(*self.keys, until.alias(UNTIL))
+        instants = Instants(now, rows.select(until.fill_null(BEFORE_TIME))[NEWEST])
+        return beyond_room(held, rows, self.keys, self.max_keys, instants, folds=False), newest_us
 
     def advance(self, state: FillState, watermark_us: int) -> tuple[FillState, Output]:
         """Forget what is too old for any row in time."""
         if watermark_us <= state.watermark_us:
             return state, NOTHING
-        held = state.held
+        held, known_us = state.held, watermark_us
+        if self.delay_us is not None:
+            # Which keys are known goes by the rows that came here: the watermark may be further.
+            known_us = min(known_us, state.newest_us - self.delay_us)
         if held is not None and self.max_age_us is not None:
-            newest = pl.max_horizontal(self._ages.values())
-            held = held.filter(newest >= watermark_us - self.max_age_us)
+            held = held.filter(pl.col(NEWEST) >= known_us - self.max_age_us)
         return replace(state, held=held, watermark_us=watermark_us), NOTHING
 
     def _ready(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -107,7 +142,8 @@ class ForwardFill:
             return rows
         assert self.timeline is not None
         ages = [pl.when(pl.col(c).is_not_null()).then(TIME).alias(age) for c, age in self._ages.items()]
-        return rows.with_columns(self.timeline.of(frame)).with_columns(ages).drop(TIME)
+        rows = rows.with_columns(self.timeline.of(frame)).with_columns(ages).drop(TIME)
+        return rows.with_columns(pl.max_horizontal(self._ages.values()).alias(NEWEST))
 
     def _filled(self, rows: pl.DataFrame) -> pl.DataFrame:
         lacking = [name for name in rows.columns if name not in self.keys and rows[name].null_count()]

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import polars as pl
 
-from riverrun.batch import ROW_ORDER, ROW_WATERMARK
+from riverrun.batch import IMPUTED, ROW_ORDER, ROW_WATERMARK
 from riverrun.kernel.window_frame import event_times
 from riverrun.plan.joins import Span
 from riverrun.plan.typed import Typed
@@ -85,7 +87,7 @@ class Side:
     def left(self, frame: pl.DataFrame, watermark_us: int) -> Taken:
         """Rows of the left side, without those that are late."""
         rows = self.ready(frame)
-        bare = [*self.columns, EVENT_TIME, ORDER]
+        bare = [*self.columns, EVENT_TIME, ORDER, *_counts(rows)]
         if not some_behind(rows, watermark_us):
             return Taken(rows.select(bare))
         late = pl.col(EVENT_TIME) < behind(rows, watermark_us)
@@ -95,7 +97,7 @@ class Side:
     def right(self, frame: pl.DataFrame, watermark_us: int, span: Span) -> Taken:
         """Rows of the right side with `SEEN`, without those that can match no left row that may still come."""
         rows = self.ready(frame)
-        bare = [*self.columns, EVENT_TIME, ORDER, SEEN]
+        bare = [*self.columns, EVENT_TIME, ORDER, SEEN, *_counts(rows)]
         rows = self.with_keys(rows)
         floor_us = watermark_us + span.upper_us
         if not some_behind(rows, floor_us):
@@ -130,10 +132,22 @@ def places(rows: pl.DataFrame) -> pl.Series | None:
 
 def in_order(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Rows of a side in their order; rows that have one place stay as they arrived."""
-    rows = frames[0] if len(frames) == 1 else pl.concat(frames)
+    rows = together(frames)
     if rows[EVENT_TIME].is_sorted() and rows[ORDER].is_sorted():
         return rows
     return rows.sort(EVENT_TIME, ORDER, maintain_order=True)
+
+
+def together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Frames one under the other; only some may tell how many values were filled in."""
+    if len(frames) == 1:
+        return frames[0]
+    alike = all(frame.width == frames[0].width for frame in frames)
+    return pl.concat(frames, how="vertical" if alike else "diagonal")
+
+
+def _counts(rows: pl.DataFrame) -> list[str]:
+    return [IMPUTED] if IMPUTED in rows.columns else []
 
 
 def first_time_us(rows: pl.DataFrame) -> int | None:
@@ -215,7 +229,17 @@ def with_unmatched(found: pl.DataFrame, left: pl.DataFrame) -> pl.DataFrame:
 
 
 def side_by_side(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    return left.hstack(right.get_columns())
+    """Rows of both sides as one, with how many values were filled in on either."""
+    counts = [side[IMPUTED].fill_null(0) for side in (left, right) if IMPUTED in side.columns]
+    if not counts:
+        return left.hstack(right.get_columns())
+    both = left.drop(IMPUTED, strict=False).hstack(right.drop(IMPUTED, strict=False).get_columns())
+    return both.with_columns(reduce(add, counts).alias(IMPUTED))
+
+
+def named(rows: pl.DataFrame, columns: Sequence[str | pl.Expr]) -> pl.DataFrame:
+    """Some columns of rows, and how many values were filled in, where that is told."""
+    return rows.select(*columns, *_counts(rows))
 
 
 def picked(rows: pl.DataFrame, positions: pl.Series) -> pl.DataFrame:

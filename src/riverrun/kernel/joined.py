@@ -12,7 +12,17 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from riverrun.kernel.join_rows import LEFT, RIGHT, Side, first_time_us, in_order, picked, side_by_side, split
+from riverrun.kernel.join_rows import (
+    LEFT,
+    RIGHT,
+    Side,
+    first_time_us,
+    in_order,
+    named,
+    picked,
+    side_by_side,
+    split,
+)
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.plan.joins import Span
 from riverrun.stats.partials import EVENT_TIME
@@ -143,8 +153,8 @@ class Joined(ABC):
 
     def result(self, due: pl.DataFrame, right: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
         """The rows of pairs, by their positions."""
-        left = picked(due.select(self.left.columns), found[LEFT])
-        return side_by_side(left, picked(right.select(self._named), found[RIGHT]))
+        left = picked(named(due, self.left.columns), found[LEFT])
+        return side_by_side(left, picked(named(right, self._named), found[RIGHT]))
 
     @abstractmethod
     def matched(self, due: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:

@@ -56,20 +56,27 @@ def beyond_limit(
 
 
 def beyond_room(
-    held: pl.DataFrame | None, rows: pl.DataFrame, keys: Sequence[str], max_keys: int, instants: Instants
+    held: pl.DataFrame | None,
+    rows: pl.DataFrame,
+    keys: Sequence[str],
+    max_keys: int,
+    instants: Instants,
+    *,
+    folds: bool = True,
 ) -> pl.Series | None:
     """Which rows have a key that cannot be remembered just then; ``None``: no row.
 
     `held` has each key that is known once, with `UNTIL`. Rows that have the key which others are folded into
-    need no room.
+    need no room, where they are folded.
     """
     if not rows.height or (0 if held is None else held.height) + rows.height <= max_keys:
         return None
-    found = _without_other(first_of_keys(rows, keys), keys)
+    found = first_of_keys(rows, keys)
+    alive = _nothing(rows, keys) if held is None else held
+    if folds:
+        found, alive = _without_other(found, keys), _without_other(alive, keys)
     first_us, last_us = instants.now[0], instants.now[-1]
-    alive = _without_other(_nothing(rows, keys) if held is None else held, keys).filter(
-        pl.col(UNTIL) > first_us
-    )
+    alive = alive.filter(pl.col(UNTIL) > first_us)
     new = of_other_keys(found, alive, keys)
     if alive.height + new.height <= max_keys:
         return None

@@ -92,10 +92,16 @@ class TableLookup:
         return rows.select(*self.on, *(pl.col(name).alias(called) for name, called in self._names.items()))
 
     def step(self, state: LookupState, frame: pl.DataFrame) -> tuple[LookupState, Output]:
+        return state, Output(frames=(self.found(state, frame),))
+
+    def found(self, state: LookupState, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows with what the table says; without any where it has not been read."""
         table = self._fixed if self._fixed is not None else state.table
-        assert table is not None
-        found = frame.join(table, on=self.on, how="left" if self.outer else "inner", maintain_order="left")
-        return state, Output(frames=(found,))
+        if table is None:
+            return frame[:0].with_columns(
+                pl.lit(None, self._columns[n]).alias(c) for n, c in self._names.items()
+            )
+        return frame.join(table, on=self.on, how="left" if self.outer else "inner", maintain_order="left")
 
     def advance(self, state: LookupState, watermark_us: int) -> tuple[LookupState, Output]:
         del watermark_us

@@ -87,7 +87,9 @@ class WindowPairs(ABC):
         if late is None:
             return state, NOTHING
         told = () if side else (self._late(late),)
-        return state, Output(late=told, refused=() if refused is None else (refused,))
+        # In windows that overlap, a row may stand among the late ones several times.
+        rows_late = late[ROW].n_unique() if not side and ROW in late.columns else None
+        return state, Output(late=told, refused=() if refused is None else (refused,), late_rows=rows_late)
 
     def _with(self, state: WindowJoinState, rows: pl.DataFrame, side: int) -> WindowJoinState:
         if not rows.height:

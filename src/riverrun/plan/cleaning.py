@@ -108,6 +108,9 @@ class Resample(Stateful):
     def has_late(self) -> bool:
         return True
 
+    def keeps_times(self, side: int) -> bool:
+        return side == 0
+
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before
         rows.final_rows("resample", against="and an instant has one value only")
@@ -163,6 +166,12 @@ class Interpolate(Stateful):
     @property
     def counts_rows(self) -> bool:
         return True
+
+    def keeps_times(self, side: int) -> bool:
+        return side == 0
+
+    def keeps_rows(self, side: int) -> bool:
+        return side == 0
 
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before

@@ -96,6 +96,12 @@ class AsofJoin(Join):
     def beyond_keys(self) -> str:
         return "right rows of further ones match nothing"
 
+    def keeps_times(self, side: int) -> bool:
+        return side == 0
+
+    def keeps_rows(self, side: int) -> bool:
+        return side == 0
+
     def typed(self, *before: Typed) -> Typed:
         left, right = before
         self.checked("join_asof", left, right)
@@ -123,6 +129,9 @@ class IntervalJoin(Join):
     @property
     def lags_us(self) -> tuple[int, ...]:
         return (0, self.span.upper_us)
+
+    def keeps_times(self, side: int) -> bool:
+        return side == 0
 
     def typed(self, *before: Typed) -> Typed:
         left, right = before

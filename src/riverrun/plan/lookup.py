@@ -115,6 +115,13 @@ class Lookup(Stateful):
         again = "never" if self.ttl_us is None else f"every {format_duration(self.ttl_us)}"
         return (f"read again: {again}", *_failure_text(self.on_failure))
 
+    def keeps_times(self, side: int) -> bool:
+        return side == 0
+
+    def keeps_rows(self, side: int) -> bool:
+        # Rows without a match go, as those that they repeat do.
+        return side == 0
+
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before
         table = Typed(self.columns, None)
@@ -151,6 +158,9 @@ class KeyedLookup(Stateful):
     def settings(self) -> tuple[str, ...]:
         again = "never" if self.ttl_us is None else f"after {format_duration(self.ttl_us)}"
         return (f"a key is asked for again: {again}", *_failure_text(self.on_failure))
+
+    def keeps_times(self, side: int) -> bool:
+        return side == 0
 
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before

@@ -72,6 +72,16 @@ class Stateful(Inner, ABC):
         """Whether what comes out are the rows that came in: at their event time, with their columns."""
         return False
 
+    def keeps_times(self, side: int) -> bool:
+        """Whether what comes out stands at the event times of the rows of an input."""
+        del side
+        return self.passes_rows
+
+    def keeps_rows(self, side: int) -> bool:
+        """Whether each row of an input comes out, at its event time, with its columns and perhaps others."""
+        del side
+        return self.passes_rows
+
     @property
     def beyond_keys(self) -> str:
         """What becomes of rows whose key is beyond `Limits.max_keys`, where keys are limited."""

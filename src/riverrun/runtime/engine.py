@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
-from riverrun.batch import sources_of_rows, visible
+from riverrun.batch import in_time, sources_of_rows, visible
 from riverrun.kernel.flow import Flow, Step
 from riverrun.kernel.operator import NOTHING, JoinOperator, Operator, Output
 from riverrun.kernel.operators import AnyOperator
 from riverrun.kernel.quality_windows import QualityWindows
+from riverrun.plan.lookup import Lookup
 from riverrun.plan.nodes import Read, sources_of
+from riverrun.plan.stateful import Stateful
 from riverrun.plan.window_aggregate import WindowAggregate
 from riverrun.runtime.telling import telling_of
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME
+
+if TYPE_CHECKING:
+    from riverrun.kernel.lookup import TableLookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +203,10 @@ class Engine:
         began_us = self._meter()
         counts = self.counts[at]
         counts.rows_in += sum(frame.height for frames in inputs for frame in frames)
-        if at in self._telling.repeated:
-            self._tell_repeated(at, step, turn)
+        repeated = self._repeated_before(at, step, turn)
+        if isinstance(step.operator, QualityWindows):
+            for frame in repeated:
+                self.states[at] = step.operator.repeated(self.states[at], frame)
         if step.operator is not None:
             for out in self._operate(at, step.operator, inputs):
                 turn.late.setdefault(at, []).extend(out.late)
@@ -214,17 +221,28 @@ class Engine:
             self._deliver(at, [step.change(frame) for frame in inputs[0]], turn)
         else:
             self._deliver(at, inputs[0], turn)
+        if repeated:
+            turn.repeated.setdefault(at, []).extend(self._passed(at, step, repeated))
         counts.busy_us += self._meter() - began_us
 
-    def _tell_repeated(self, at: int, step: Step, turn: _Turn) -> None:
-        """Hand rows that were left out as repetitions on to the windows that count them."""
-        frames = [frame for parent in step.parents for frame in turn.repeated.get(parent, ())]
-        if isinstance(step.operator, QualityWindows):
-            for frame in frames:
-                self.states[at] = step.operator.repeated(self.states[at], frame)
-        else:
-            passed = [step.change(frame) for frame in frames] if step.change is not None else frames
-            turn.repeated.setdefault(at, []).extend(passed)
+    def _repeated_before(self, at: int, step: Step, turn: _Turn) -> list[pl.DataFrame]:
+        """Rows that were left out as repetitions before, and would have come to a step."""
+        parents = self._telling.repeated.get(at, ())
+        return [
+            frame for parent in step.parents if parent in parents for frame in turn.repeated.get(parent, ())
+        ]
+
+    def _passed(self, at: int, step: Step, frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+        """Those that would have got through a step, on their way to the windows that count them."""
+        if step.change is not None:
+            return [step.change(frame) for frame in frames]
+        if isinstance(step.node, Lookup):
+            operator = cast("TableLookup", step.operator)
+            return [operator.found(self.states[at], frame) for frame in frames]
+        if isinstance(step.node, Stateful) and step.node.has_late and not step.node.passes_rows:
+            # Such steps take no row that is behind the watermark.
+            return [in_time(frame) for frame in frames]
+        return list(frames)
 
     def _operate(
         self, at: int, operator: AnyOperator, inputs: Sequence[Sequence[pl.DataFrame]]
