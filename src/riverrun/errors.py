@@ -10,7 +10,8 @@
     ├── SinkError        an output cannot be opened or written
     │   └── SinkUnavailable     it cannot be just now: a locked database, a full disk
     └── StateError       a state folder cannot be opened, is damaged, or belongs to another pipeline
-        └── StateFullError      its disk is full; nothing was lost, and it goes on when there is space
+        ├── StateFullError      its disk is full; nothing was lost, and it goes on when there is space
+        └── StateInUseError     another process uses it
 
 A message has a first line that says where and what, and, where we know one, a second line
 with something to try.
@@ -94,6 +95,10 @@ class StateError(RiverrunError):
 
 class StateFullError(StateError):
     """The disk of a state folder is full; nothing was stored or lost, and it goes on when there is space."""
+
+
+class StateInUseError(StateError):
+    """Another process uses the state folder."""
 
 
 def without_credentials(text: str) -> str:

@@ -32,6 +32,7 @@ class Chunk(NamedTuple):
     end : the partition ends behind these bytes.
     truncated : with `end`: it ended without saying so cleanly (a socket closed), so that a last record
         without its end is a dead letter; at the end of a file it is a record.
+    begins : with the first bytes of a partition: what its reader needs to find it again by more than its name.
     """
 
     partition: str
@@ -40,6 +41,7 @@ class Chunk(NamedTuple):
     received_us: int
     end: bool = False
     truncated: bool = False
+    begins: Remembered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class ChunkNote:
     received_us: int
     end: bool = False
     truncated: bool = False
+    begins: Remembered | None = None
 
     @classmethod
     def of(cls, chunk: Chunk | FrameChunk) -> ChunkNote:
@@ -85,10 +88,10 @@ class ChunkNote:
         3
         """
         if isinstance(chunk, FrameChunk):
-            length, truncated = chunk.frame.height, False
+            length, truncated, begins = chunk.frame.height, False, None
         else:
-            length, truncated = len(chunk.data), chunk.truncated
-        return cls(chunk.partition, chunk.position, length, chunk.received_us, chunk.end, truncated)
+            length, truncated, begins = len(chunk.data), chunk.truncated, chunk.begins
+        return cls(chunk.partition, chunk.position, length, chunk.received_us, chunk.end, truncated, begins)
 
     def with_bytes(self, data: bytes) -> Chunk:
         """The chunk that the note is of."""

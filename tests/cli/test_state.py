@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +23,7 @@ from riverrun.errors import StateError
 from riverrun.ports import Chunk
 from riverrun.runtime.log import Received, to_parts
 from riverrun.runtime.real_world import RealWorld
+from riverrun.state.requests import ask, withdraw
 from riverrun.state.store import Store
 from tests.cli.calling import Call
 
@@ -251,13 +254,99 @@ def test_a_folder_in_use_is_refused_before_anything_is_opened(folder: Path, call
             with pytest.raises(StateError, match=f"in use by another process, number {os.getpid()}"):
                 rr.run(rows.write("csv:out.csv"), state="state")
             took_s = time.perf_counter() - began
-        done = call("savepoint", "state", "backup")
+        done = call("inspect", "state")
+        asked = call("savepoint", "state", "backup", "--wait", "200ms")
     print(f"\nrefused after {took_s * 1e3:.1f} ms")
     assert took_s < 1
     assert not Path("out.csv").exists()
-    assert done.code == 2
+    assert asked.code == done.code == 2
+    assert asked.err.endswith(
+        f"{folder}/state: the run that uses the folder has not answered within 200ms\n"
+        "  try: --wait 30m if its state is large, or stop the run and try again\n"
+    )
+    assert not list(Path("state").glob("savepoint-*"))
     assert done.err.endswith(
         f"state: in use by another process, number {os.getpid()}\n"
         f"  try: stop that one first: kill {os.getpid()}\n"
     )
     assert not Path("backup").exists()
+
+
+FOLLOWING = """
+import polars as pl
+import riverrun as rr
+
+rows = rr.read("file:in.csv", follow=True, format=rr.Csv(header=False), time="ts",
+               schema={"ts": rr.Timestamp("s"), "key": pl.String, "x": pl.Int64})
+stats = rows.group_by("key").window(rr.tumbling("10s")).agg(n=rr.count(), sum=rr.sum("x"))
+pipeline = rr.Pipeline("shop", [stats.write("csv:out.csv")])
+"""
+
+
+def test_a_running_run_makes_a_savepoint(folder: Path, call: Call) -> None:
+    rows = [f"{second},{key},{second}\n" for second in range(100) for key in "ab"]
+    Path("in.csv").write_text("".join(rows[:100]))
+    Path("pipeline.py").write_text(FOLLOWING)
+    with _running("pipeline.py", "--state", "state"):
+        done = call("savepoint", "state", "backup")
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith("backup: everything up to frame ")
+        again = call("savepoint", "state", "backup")
+        assert (again.code, again.err) == (
+            2,
+            f"riverrun: {folder}/backup: there is something already\n"
+            "  try: an empty folder, or one that is not there yet\n",
+        )
+        with Path("in.csv").open("a") as file:
+            file.write("".join(rows[100:]))
+    assert not list(Path("state").glob("savepoint-*"))
+    assert call("restore", "backup", "restored").code == 0
+    with _running("pipeline.py", "--state", "restored"):
+        _wait_until(lambda: len(Path("out.csv").read_text().splitlines()) == 19)
+    found = pl.read_csv("out.csv").select("key", "n", "sum").rows()
+    expected = [(key, 10, sum(range(start, start + 10))) for start in range(0, 90, 10) for key in "ab"]
+    assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize("files", [0, 2, 3, 4])
+def test_killed_while_it_makes_one_a_run_loses_nothing(folder: Path, call: Call, files: int) -> None:
+    """Whatever is left of the savepoint is whole, or makes room for the next one."""
+    rows = "".join(f"{second},{second},1\n" for second in range(100_000))
+    Path("in.csv").write_text(rows)
+    Path("pipeline.py").write_text(FOLLOWING.replace('"10s"', '"1d"'))
+    with _running("pipeline.py", "--state", "state") as process:
+        request = ask(RealWorld(), str(folder / "state"), "backup", 2**62)
+        _wait_until(Path("backup").exists)
+        _wait_until(
+            lambda: Path("backup/manifest.json").exists() or len(list(Path("backup").rglob("*"))) >= files
+        )
+        process.kill()
+    is_whole = Path("backup/manifest.json").exists()
+    assert call("inspect", "state").code == 0
+    done = call("savepoint", "state", "backup")
+    assert done.code == (2 if is_whole else 0), done.err
+    assert call("restore", "backup", "restored").code == 0
+    with _running("pipeline.py", "--state", "restored"):
+        pass
+    withdraw(RealWorld().files, str(folder / "state"), request)
+
+
+@contextmanager
+def _running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A run in a process of its own that has begun; it is stopped in the end."""
+    begun = Path(arguments[-1]) / "journal" / "synced"
+    with subprocess.Popen(
+        [sys.executable, "-m", "riverrun", "run", *arguments], stderr=subprocess.PIPE
+    ) as process:
+        _wait_until(begun.exists)
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _wait_until(done: Callable[[], bool], patience_s: float = 60) -> None:
+    end_s, looking = time.monotonic() + patience_s, threading.Event()
+    while not done():
+        assert time.monotonic() < end_s
+        looking.wait(0.001)

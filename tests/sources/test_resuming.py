@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from riverrun.errors import SourceError
 from riverrun.limits import Limits
 from riverrun.ports import Chunk, ChunkNote, FrameChunk, Reader, Source
+from riverrun.runtime.log import Applied, from_body, note_of, to_parts
 from riverrun.sources.file import File
 from riverrun.sources.frame import Frame
 from riverrun.sources.generate import Generate
@@ -357,3 +358,52 @@ def test_a_file_that_had_just_appeared_is_gone():
         "file:*.csv: cannot go on where the last run stood: the file of 'a.csv', which was new, is gone\n"
         "  try: put the file back"
     )
+
+
+def test_a_file_that_came_after_the_bookmark_and_was_rotated_is_found_by_what_is_in_it() -> None:
+    world, source = SimulatedWorld(), File("app.log", follow=True)
+    world.files.append("other", b"")
+    reader = opened(source, world)
+    bookmark = reader.bookmark()
+    world.files.append("app.log", b"1\n2\n")
+    notes = [through_the_journal(chunk) for chunk in looked(reader, world)]
+    assert [note.length for note in notes] == [4]
+    world.files.append("app.log", b"3\n")
+    world.files.replace("app.log", "app.log.1")
+    world.files.append("app.log", b"9\n8\n7\n")
+
+    reader = opened(source, world, bookmark)
+    assert [content(reader.replay(note)) for note in notes] == [("app.log", 0, b"1\n2\n", False)]
+    assert joined(looked(reader, world)) == {"app.log": (b"3\n", False), "app.log#2": (b"9\n8\n7\n", False)}
+    assert (reader.counters["files"], reader.counters["files_rotated"]) == (2, 1)
+
+
+@pytest.mark.parametrize("at_the_start", [False, True], ids=["came later", "was there"])
+def test_another_file_in_its_place_is_not_taken_for_it(at_the_start: bool) -> None:
+    world = SimulatedWorld()
+    if at_the_start:
+        world.files.append("app.log", b"")
+    reader = opened(File("app.log", follow=True), world)
+    bookmark = reader.bookmark()
+    world.files.append("app.log", b"1\n2\n")
+    (note,) = [through_the_journal(chunk) for chunk in looked(reader, world)]
+    world.files.remove("app.log")
+    world.files.append("app.log", b"9\n8\n7\n")
+    reader = opened(File("app.log", follow=True), world, bookmark)
+    with pytest.raises(SourceError, match=r"cannot go on in 'app\.log' where the last run stood: expected"):
+        reader.replay(note)
+    reader = opened(File("app.log", follow=True, on_lost="skip"), world, bookmark)
+    assert content(reader.replay(note)) == ("app.log", 0, b"", False)
+    assert b"".join(chunk.data for chunk in looked(reader, world)) == b"9\n8\n7\n"
+
+
+def through_the_journal(chunk: Chunk | FrameChunk) -> ChunkNote:
+    """The note of a chunk, as the next run reads it."""
+    record = from_body(b"".join(to_parts(Applied("source", 0, notes=(note_of(chunk),)))), where="journal")
+    assert isinstance(record, Applied)
+    return record.notes[0]
+
+
+def looked(reader: Reader, world: SimulatedWorld) -> Sequence[Chunk]:
+    world.clock.advance(2_000_000)
+    return [chunk for chunk in reader.poll(1_000) if isinstance(chunk, Chunk)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from riverrun.errors import StateError
 from riverrun.runtime.real_world import RealWorld
 from riverrun.state.commit import Commit
+from riverrun.state.requests import answered, ask, withdraw
 from riverrun.state.savepoint import read_manifest
 from riverrun.state.store import Store
 from riverrun.testing.simulated_world import SimulatedWorld
@@ -95,3 +98,79 @@ def test_a_manifest_of_something_else_is_refused(text, said):
     world.files.append("/simulated/copy/manifest.json", text)
     with pytest.raises(StateError, match=said):
         Store.restore("copy", "restored", world)
+
+
+def test_what_an_unfinished_one_left_makes_room(place):
+    world, at = place
+    store = filled(world, [b"a"], f"{at}state")
+    whole = store.savepoint(f"{at}copy")
+    files, path = world.files, world.files.absolute(f"{at}copy")
+    files.remove(f"{path}/manifest.json")
+    with pytest.raises(StateError, match="copy: there is something already"):
+        store.savepoint(f"{at}copy")  # it may be anything
+    files.create_filled(f"{path}/unfinished", 0).close()
+    files.create_filled(f"{path}/state.db-journal", 10).close()
+    again = store.savepoint(f"{at}copy")
+    assert (again.last, len(again.parts)) == (whole.last, len(whole.parts))
+    assert "unfinished" not in files.names(path)
+    Store.restore(f"{at}copy", f"{at}restored", world)
+
+
+def test_what_somebody_put_beside_it_is_left_alone(place):
+    world, at = place
+    store = filled(world, [b"a"], f"{at}state")
+    for name in ("unfinished", "mine.txt"):
+        world.files.make_dirs(world.files.absolute(f"{at}copy"))
+        world.files.create_filled(world.files.absolute(f"{at}copy/{name}"), 0).close()
+    with pytest.raises(StateError, match="copy: there is something already"):
+        store.savepoint(f"{at}copy")
+    assert world.files.status(world.files.absolute(f"{at}copy/mine.txt")) is not None
+
+
+def test_frames_are_taken_and_synced_while_it_is_made(tmp_path):
+    """Each copy holds all frames up to some one, and nothing that looks like damage."""
+    world = RealWorld(seed=1)
+    store = filled(world, [], f"{tmp_path}/state")
+    over = threading.Event()
+
+    def fill() -> None:
+        while not over.is_set():
+            store.append([b"x" * 5_000])
+            store.sync()
+
+    filling = threading.Thread(target=fill)
+    filling.start()
+    lasts = [store.savepoint(f"{tmp_path}/copy{n}").last for n in range(8)]
+    over.set()
+    filling.join()
+    store.close()
+    assert lasts[-1] > lasts[0]
+    for n, last in enumerate(lasts):
+        Store.restore(f"{tmp_path}/copy{n}", f"{tmp_path}/restored{n}", world)
+        with Store.open(f"{tmp_path}/restored{n}", world, settings=SMALL) as restored:
+            assert (restored.recovery.last, restored.recovery.frames) == (last, last)
+            assert not restored.recovery.dropped
+
+
+def test_others_ask_for_one(place):
+    world, at = place
+    store = filled(world, [b"a"], f"{at}state")
+    now_us = world.clock.now_us()
+    wanted = ask(world, store.path, f"{at}copy", now_us + 10**9)
+    late = ask(world, store.path, f"{at}late", now_us - 1)
+    world.files.create_filled(f"{store.path}/savepoint-{'0' * 16}.request", 3).close()
+    assert answered(world.files, store.path, wanted) is None
+    store.answer_requests()
+    said = answered(world.files, store.path, wanted)
+    assert said.made.startswith("everything up to frame 1, ")
+    assert said.error is None
+    assert answered(world.files, store.path, late) is None
+    again = ask(world, store.path, f"{at}copy", now_us + 10**9)
+    store.answer_requests()
+    with pytest.raises(StateError, match="copy: there is something already\n  try: an empty folder"):
+        raise answered(world.files, store.path, again).error
+    for request in (wanted, again, late):
+        withdraw(world.files, store.path, request)
+    assert not [name for name in world.files.names(store.path) if name.startswith("savepoint")]
+    store.append([b"b"])
+    assert store.sync() == 2

@@ -10,6 +10,7 @@ import polars as pl
 
 from riverrun.batch import HIDDEN_PREFIX, IMPUTED, ROW_WATERMARK, visible
 from riverrun.errors import PlanError
+from riverrun.kernel.layouts import layout_of
 from riverrun.kernel.opening import Opening
 from riverrun.kernel.operators import AnyOperator, open_operator
 from riverrun.plan.frames import call_on_frame
@@ -139,14 +140,15 @@ class _Building:
         if isinstance(last, MapFrames):
             return Step(last.label, last, at, parents, change=_mapping(last, at))
         before = tuple(self._typed[id(parent)] for parent in last.parents)
+        operator = open_operator(last, self._opening(last, before, at, parents))
         return Step(
             last.label,
             last,
             at,
             parents,
-            operator=open_operator(last, self._opening(last, before, at, parents)),
+            operator=operator,
             short=last.short,
-            signature=signature_of(last, before),
+            signature=f"{signature_of(last, before)}\n{layout_of(operator)}",
             lags_us=last.lags_us,
             max_keys=_max_keys(last),
         )

@@ -1,4 +1,7 @@
-"""The threads of a run that keeps its state: syncing the journal, handing results over, writing checkpoints."""
+"""The threads of a run that keeps its state: syncing the journal, handing results over, writing checkpoints.
+
+The one that writes checkpoints also makes the savepoints that others ask for.
+"""
 
 from __future__ import annotations
 
@@ -151,13 +154,19 @@ class Keeper:
             self._failed(error)
 
     def _write(self) -> None:
+        look_us = 0
         try:
             while True:
+                if (now_us := self._clock.monotonic_us()) >= look_us:
+                    self.durable.store.answer_requests()
+                    look_us = now_us + int(LOOK_UP_S * 1e6)
                 with self._changed:
-                    while not self._checkpoints:
+                    if not self._checkpoints:
                         if self._ended or self._failure is not None:
                             return
                         self._changed.wait(LOOK_UP_S)
+                    if not self._checkpoints:
+                        continue
                     self._writing = True
                     checkpoint = self._checkpoints.popleft()
                 self._wait_synced(checkpoint.run.position)

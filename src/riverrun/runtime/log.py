@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from riverrun.errors import StateError
-from riverrun.ports import Chunk, ChunkNote, FrameChunk
+from riverrun.ports import Chunk, ChunkNote, FrameChunk, Remembered
 from riverrun.runtime.said import Said
 from riverrun.state.snapshot import frame_from_bytes, frame_to_bytes
 
@@ -133,7 +133,9 @@ def note_of(chunk: Chunk | FrameChunk, length: int | None = None) -> ChunkNote:
         rows = chunk.frame.height if length is None else length
         return ChunkNote(chunk.partition, chunk.position, rows, chunk.received_us, chunk.end)
     size = len(chunk.data) if length is None else length
-    return ChunkNote(chunk.partition, chunk.position, size, chunk.received_us, chunk.end, chunk.truncated)
+    return ChunkNote(
+        chunk.partition, chunk.position, size, chunk.received_us, chunk.end, chunk.truncated, chunk.begins
+    )
 
 
 def _data_of(chunk: Chunk | FrameChunk) -> bytes:
@@ -143,19 +145,26 @@ def _data_of(chunk: Chunk | FrameChunk) -> bytes:
 def _noted(chunk: Chunk | FrameChunk, size: int) -> tuple[object, ...]:
     """What `_chunks` makes a chunk of again. There may be one for each line, so no note is made in between."""
     if isinstance(chunk, Chunk):
-        partition, _, position, received_us, end, truncated = chunk
+        partition, _, position, received_us, end, truncated, _ = chunk
         return partition, position, size, received_us, end, truncated, False
     return chunk.partition, chunk.position, size, chunk.received_us, chunk.end, False, True
 
 
 def _plain(note: ChunkNote) -> list[object]:
-    return [note.partition, note.position, note.length, note.received_us, note.end, note.truncated]
+    plain = [note.partition, note.position, note.length, note.received_us, note.end, note.truncated]
+    return plain if note.begins is None else [*plain, dict(note.begins)]
 
 
 def _note(
-    partition: str, position: int, length: int, received_us: int, end: bool, truncated: bool
+    partition: str,
+    position: int,
+    length: int,
+    received_us: int,
+    end: bool,
+    truncated: bool,
+    begins: Remembered | None = None,
 ) -> ChunkNote:
-    return ChunkNote(partition, position, length, received_us, end, truncated)
+    return ChunkNote(partition, position, length, received_us, end, truncated, begins)
 
 
 def _chunks(noted: Sequence[Sequence[Any]], payload: memoryview) -> list[Chunk | FrameChunk]:

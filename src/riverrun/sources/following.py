@@ -132,7 +132,13 @@ class FollowingReader:
         self._announced = True
         if note.partition in self._lost:
             return self._without(note)
-        identity, followed = self._named(note.partition)
+        try:
+            identity, followed = self._named(note)
+        except SourceError as error:
+            if note.begins is None:
+                raise
+            self._give_up(Place(**note.begins), error)
+            return self._without(note)
         if note.end:
             self._restart(followed) if note.truncated else self._leave(identity, followed)
             return note.with_bytes(b"")
@@ -168,25 +174,44 @@ class FollowingReader:
         followed.grown_us = self._world.clock.monotonic_us()
         self._files[_identity(status)] = followed
 
-    def _named(self, partition: str) -> tuple[_Identity, _Followed]:
+    def _named(self, note: ChunkNote) -> tuple[_Identity, _Followed]:
         """The file of a partition. One that appeared after the bookmark was taken is begun again."""
+        partition = note.partition
         for identity, followed in self._files.items():
             if followed.partition == partition:
                 return identity, followed
+        if note.begins is not None:
+            return self._found(Place(**note.begins))
         for path in self._world.files.glob(self._pattern):
             status = self._world.files.status(path)
             new = status is not None and _identity(status) not in self._files
             if new and self._names.peek(path) == partition:
                 self._begin(path)
-                return self._named(partition)
+                return self._named(note)
         raise SourceError(
             f"cannot go on where the last run stood: the file of {partition!r}, which was new, is gone",
             where=self._url,
             hint="put the file back",
         )
 
+    def _found(self, place: Place) -> tuple[_Identity, _Followed]:
+        """The file of which this was the first read, at its beginning; its name may be another one by now."""
+        found = find_again(self._world.files, place, where=self._url)
+        status = found.file.status()
+        if _identity(status) in self._files or not found.unchanged:
+            found.file.close()
+            raise lost(place, f"file number {status.inode}", where=self._url)
+        if self._names.took(place.path, place.partition) > 1:
+            self._counters["files_rotated"] += 1
+        self._counters["files"] += 1
+        identity = _identity(status)
+        self._files[identity] = _Followed(found.path, place.partition, *identity, found.file)
+        return identity, self._files[identity]
+
     def _read_again(self, identity: _Identity, followed: _Followed, note: ChunkNote) -> Chunk:
         data = b"" if followed.rewritten else followed.handle.read_at(note.position, note.length)
+        if note.begins is not None and not Place(**note.begins).begins(data):
+            followed.rewritten, data = True, b""
         if len(data) < note.length:
             place = replace(followed.place(), position=note.position + note.length)
             del self._files[identity]
@@ -258,7 +283,10 @@ class FollowingReader:
         filled = [followed for followed in self._files.values() if _size(followed)]
         if len(filled) == 1:
             return ends
-        return ends + [Chunk(followed.partition, b"", 0, now_us) for followed in filled]
+        return ends + [
+            Chunk(followed.partition, b"", 0, now_us, begins=followed.place().remembered())
+            for followed in filled
+        ]
 
     def _move_to_end(self, identity: _Identity) -> None:
         """The next poll begins with those that were not asked in this one."""
@@ -292,8 +320,10 @@ class FollowingReader:
         data = followed.handle.read_at(followed.position, size)
         if not data:
             return ()
-        chunk = Chunk(followed.partition, data, followed.position, self._world.clock.now_us())
+        first, position = followed.position == 0, followed.position
         followed.took(data)
+        begins = followed.place().remembered() if first else None
+        chunk = Chunk(followed.partition, data, position, self._world.clock.now_us(), begins=begins)
         followed.grown_us = self._polled_us
         return (chunk,)
 
@@ -312,7 +342,10 @@ class FollowingReader:
 
     def _end(self, followed: _Followed, *, truncated: bool) -> Chunk:
         now_us = self._world.clock.now_us()
-        return Chunk(followed.partition, b"", followed.position, now_us, end=True, truncated=truncated)
+        begins = None if followed.position else followed.place().remembered()
+        return Chunk(
+            followed.partition, b"", followed.position, now_us, end=True, truncated=truncated, begins=begins
+        )
 
 
 def _identity(status: FileStatus) -> _Identity:

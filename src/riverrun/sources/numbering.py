@@ -28,6 +28,17 @@ class Numbering:
         self._given[name] += 1
         return partition
 
+    def took(self, name: str, partition: str) -> int:
+        """An earlier run has handed out this partition of a name; the number of it.
+
+        >>> names = Numbering()
+        >>> names.took("a.csv", "a.csv#2"), names.next("a.csv")
+        (2, 'a.csv#3')
+        """
+        number = number_of(partition.removeprefix(name))
+        self._given[name] = max(self._given[name], number)
+        return number
+
     def used(self, name: str) -> bool:
         """Whether the name was handed out before."""
         return bool(self._given[name])

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from riverrun.errors import StateError
+from riverrun.errors import StateError, StateInUseError
 from riverrun.state.damage import damaged
 from riverrun.state.database import APPLICATION_ID, DATABASE, FORMAT_VERSION
 from riverrun.state.refusal import unusable
@@ -140,7 +140,7 @@ def _lock(files: Files, path: str) -> FileLock:
         return files.lock(f"{path}/{LOCK}")
     except BlockingIOError:
         owner = _owner(files, path)
-        raise StateError(
+        raise StateInUseError(
             f"in use by another process{f', number {owner}' if owner else ''}",
             where=path,
             hint=f"stop that one first: kill {owner}" if owner else "stop that one first",

@@ -7,13 +7,12 @@ system: that makes a sync several times faster, and a full disk cannot stop one.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import random
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from riverrun.limits import MIB
 from riverrun.state.damage import damaged
@@ -57,6 +56,22 @@ class _Open:
 
     def room(self) -> int:
         return self.size - self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How far a segment is written.
+
+    Parameters
+    ----------
+    file : its path within the folder.
+    bytes : so many are written, of `size`.
+    """
+
+    file: str
+    path: str
+    bytes: int
+    size: int
 
 
 @dataclass(slots=True)
@@ -222,12 +237,18 @@ class Journal:
         for name in gone:
             self._spares.give(str(name))
 
-    @contextlib.contextmanager
-    def held_still(self, needed_from: int) -> Iterator[list[tuple[str, str]]]:
-        """The segments (file within the folder, path) that hold needed frames; nothing is written meanwhile."""
+    def written(self, needed_from: int) -> tuple[list[Written], int]:
+        """The segments that hold needed frames, as far as they are written, and the last frame in them.
+
+        What is there changes no more, and the rest of the last segment counts for zeros: frames may be
+        appended and synced while it is copied, but nothing may be trimmed.
+        """
         with self._sync_lock, self._list_lock:
             kept = [] if needed_from > self._synced else _still_needed(self._segments, needed_from)
-            yield [(f"journal/{name}", self._path(str(name))) for name in kept]
+            found = [Written(f"journal/{n}", self._path(str(n)), self._sizes[n], self._sizes[n]) for n in kept]
+            if found and self._open is not None:
+                found[-1] = replace(found[-1], bytes=self._open.offset)
+            return found, self._synced
 
     def close(self) -> None:
         """Close the files. Frames that wait are lost."""

@@ -13,9 +13,13 @@ from riverrun.errors import StateError
 from riverrun.limits import MIB
 from riverrun.state.database import DATABASE, FORMAT_VERSION, Database
 from riverrun.state.folder import make_folder
+from riverrun.state.journal import Written
+from riverrun.state.segment import parse_name
 from riverrun.world import Files, World
 
 MANIFEST = "manifest.json"
+#: Is in the folder until the manifest is: what a killed process leaves is told from anything else by it.
+UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,19 @@ class Manifest:
 
 
 def write_savepoint(
-    world: World, target: str, database: Database, segments: Sequence[tuple[str, str]], last: int
+    world: World, target: str, database: Database, segments: Sequence[Written], last: int
 ) -> Manifest:
-    """Copy the database and the segments (file, path) into a new folder."""
+    """Copy the database and segments into a new folder."""
     files = world.files
+    _sweep_unfinished(files, target)
     _check_empty(files, target)
     make_folder(files, f"{target}/journal")
+    files.create_filled(f"{target}/{UNFINISHED}", 0).close()
+    files.sync_folder(target)
     database.copy_to(f"{target}/{DATABASE}")
     _sync_file(files, f"{target}/{DATABASE}")
-    for file, path in segments:
-        _copy(files, path, f"{target}/{file}")
+    for segment in segments:
+        _copy(files, segment.path, f"{target}/{segment.file}", segment.bytes, segment.size)
     files.sync_folder(f"{target}/journal")
     manifest = Manifest(
         format_version=FORMAT_VERSION,
@@ -74,10 +81,26 @@ def write_savepoint(
         created_us=world.clock.now_us(),
         position=database.progress.position,
         last=last,
-        parts=tuple(_part(files, target, file) for file in (DATABASE, *(file for file, _ in segments))),
+        parts=tuple(_part(files, target, file) for file in (DATABASE, *(part.file for part in segments))),
     )
     _write_manifest(files, target, manifest)
+    files.remove(f"{target}/{UNFINISHED}")
     return manifest
+
+
+def _sweep_unfinished(files: Files, target: str) -> None:
+    """Remove what is left of a savepoint that was begun here and did not come to its end."""
+    begun = f"{target}/{UNFINISHED}"
+    if files.status(begun) is None or files.status(f"{target}/{MANIFEST}") is not None:
+        return
+    for name in files.names(target):
+        if name.startswith(DATABASE) or name == f"{MANIFEST}.new":
+            files.remove(f"{target}/{name}")
+    if files.status(f"{target}/journal") is not None:
+        for name in files.names(f"{target}/journal"):
+            if parse_name(name) is not None:
+                files.remove(f"{target}/journal/{name}")
+    files.remove(begun)
 
 
 def read_manifest(files: Files, savepoint: str) -> Manifest:
@@ -119,17 +142,22 @@ def restore_savepoint(files: Files, savepoint: str, path: str) -> None:
     make_folder(files, f"{path}/journal")
     # The database comes last: a folder with a journal and no database is refused, not taken for a new one.
     for part in reversed(manifest.parts):
-        _copy(files, f"{savepoint}/{part.file}", f"{path}/{part.file}")
+        _copy(files, f"{savepoint}/{part.file}", f"{path}/{part.file}", part.bytes, part.bytes)
     files.sync_folder(f"{path}/journal")
     files.sync_folder(path)
 
 
 def _check_empty(files: Files, path: str) -> None:
     status = files.status(path)
-    if status is not None and (not status.is_dir or files.names(path)):
+    if status is not None and (not status.is_dir or _holds_something(files, path)):
         raise StateError(
             "there is something already", where=path, hint="an empty folder, or one that is not there yet"
         )
+
+
+def _holds_something(files: Files, path: str) -> bool:
+    """Whether there is more than the empty folder that an unfinished savepoint leaves."""
+    return any(name != "journal" or files.names(f"{path}/{name}") for name in files.names(path))
 
 
 def _write_manifest(files: Files, target: str, manifest: Manifest) -> None:
@@ -146,17 +174,22 @@ def _write_manifest(files: Files, target: str, manifest: Manifest) -> None:
 
 def _part(files: Files, folder: str, file: str) -> Part:
     digest, size = hashlib.sha256(), 0
-    for block in _blocks(files, f"{folder}/{file}"):
+    path = f"{folder}/{file}"
+    status = files.status(path)
+    for block in _blocks(files, path, 0 if status is None else status.size):
         digest.update(block)
         size += len(block)
     return Part(file, size, digest.hexdigest())
 
 
-def _copy(files: Files, source: str, target: str) -> None:
+def _copy(files: Files, source: str, target: str, size: int, padded_to: int) -> None:
+    """Copy the first `size` bytes, and make a file of `padded_to` of it with zeros."""
     file = files.open_write(target, append=False)
     try:
-        for block in _blocks(files, source):
+        for block in _blocks(files, source, size):
             file.write(block)
+        for at in range(size, padded_to, MIB):
+            file.write(bytes(min(MIB, padded_to - at)))
         file.sync()
     finally:
         file.close()
@@ -170,11 +203,11 @@ def _sync_file(files: Files, path: str) -> None:
         file.close()
 
 
-def _blocks(files: Files, path: str) -> Iterator[bytes]:
+def _blocks(files: Files, path: str, size: int) -> Iterator[bytes]:
     file = files.open_read(path)
     try:
         position = 0
-        while block := file.read_at(position, MIB):
+        while block := file.read_at(position, min(MIB, size - position)):
             yield block
             position += len(block)
     finally:

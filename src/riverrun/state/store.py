@@ -36,6 +36,7 @@ from riverrun.state.frame import Frame
 from riverrun.state.journal import Journal
 from riverrun.state.recovery import RecoveryReport
 from riverrun.state.refusal import NO_SPACE, is_full, unusable
+from riverrun.state.requests import Answer, answer, requests
 from riverrun.state.savepoint import Manifest, restore_savepoint, write_savepoint
 from riverrun.state.settings import LEAST_BYTES, StoreSettings
 from riverrun.state.snapshot import frame_from_bytes
@@ -260,17 +261,31 @@ class Store:
     def savepoint(self, target: str) -> Manifest:
         """Write a copy of everything into a new folder: the only way to make a backup.
 
-        It holds the last checkpoint and the journal behind it.
+        It holds the last checkpoint and the journal behind it. Frames are taken and synced meanwhile;
+        checkpoints wait. Raises `StateError` when it cannot be written, which changes nothing here.
         """
         self._check_usable()
         path = self._files.absolute(target)
         try:
             with self._database_lock, self._database.telling_damage():
-                needed_from = self._database.progress.needed_from
-                with self._journal.held_still(needed_from) as segments:
-                    return write_savepoint(self._world, path, self._database, segments, self.synced)
-        except OSError as error:
+                segments, last = self._journal.written(self._database.progress.needed_from)
+                return write_savepoint(self._world, path, self._database, segments, last)
+        except (OSError, sqlite3.Error) as error:
             raise unusable(path, error) from error
+
+    def answer_requests(self) -> None:
+        """Make the savepoints that other processes have asked for. Called between two checkpoints.
+
+        What goes wrong is told to who asked, and changes nothing here.
+        """
+        # Whoever cannot be told runs into the end of his patience.
+        with contextlib.suppress(OSError):
+            for request in requests(self._files, self.path, self._world.clock.now_us()):
+                try:
+                    said = Answer(made=self.savepoint(request.target).text)
+                except StateError as error:
+                    said = Answer.of_error(error)
+                answer(self._files, self.path, request, said)
 
     def close(self) -> None:
         """Sync, remember cleanly where the journal ends, and give everything back; may be called twice."""
