@@ -16,7 +16,8 @@ import polars as pl
 
 import riverrun as rr
 from riverrun.stats.partials import EVENT_TIME
-from riverrun.stats.program import NO_REFERENCES, Program
+from riverrun.stats.program import Program
+from riverrun.stats.references import NO_REFERENCES
 from tests.laws.exact import pairs
 from tests.laws.splitting import STATISTICS, worst_errors
 

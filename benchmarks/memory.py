@@ -17,7 +17,7 @@ from riverrun.plan.nodes import sources_of
 from riverrun.runtime.engine import Engine
 from riverrun.runtime.memory import resident_bytes
 from riverrun.schema import Schema
-from riverrun.stats.program import NO_REFERENCES
+from riverrun.stats.references import NO_REFERENCES
 from riverrun.windows.assign import PANE
 
 BATCH_ROWS = 100_000

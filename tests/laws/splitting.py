@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import polars as pl
 
 import riverrun as rr
+from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME
-from riverrun.stats.program import NO_REFERENCES, Partials, Program
+from riverrun.stats.program import Program
+from riverrun.stats.references import NO_REFERENCES
 from tests.laws.exact import error, moments, pairs
 
 AGGREGATES = {

@@ -12,7 +12,8 @@ import pytest
 import riverrun as rr
 from riverrun.stats.frequencies import Frequencies, ranked
 from riverrun.stats.partials import EVENT_TIME, Input
-from riverrun.stats.program import NO_REFERENCES, Program
+from riverrun.stats.program import Program
+from riverrun.stats.references import NO_REFERENCES
 from riverrun.stats.value_counts import buckets, representative
 from tests.laws.splitting import merged_anyhow
 

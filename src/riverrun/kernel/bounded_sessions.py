@@ -15,8 +15,10 @@ from riverrun.kernel.in_order import KEY, NONE_WAITING, Waiting, in_time, number
 from riverrun.kernel.key_limit import Instants, beyond_room, folded, known_until, rows_in
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.window_frame import WindowFrame
+from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
-from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
+from riverrun.stats.program import Program
+from riverrun.stats.references import NO_REFERENCES, References
 from riverrun.windows.assign import WINDOW
 from riverrun.windows.describe import Session
 from riverrun.windows.watermark import BEFORE_TIME

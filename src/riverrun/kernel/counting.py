@@ -16,8 +16,10 @@ from riverrun.kernel.key_limit import Instants, beyond_room, folded, known_for_e
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.runs import END
 from riverrun.kernel.window_frame import WindowFrame
+from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
-from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
+from riverrun.stats.program import Program
+from riverrun.stats.references import NO_REFERENCES, References
 from riverrun.windows.assign import PANE, WINDOW
 from riverrun.windows.describe import Counting
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME

@@ -21,8 +21,10 @@ from riverrun.kernel.prefix import prefixes
 from riverrun.kernel.runs import END, Runs, concat, within
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.counting import RowCount
+from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
-from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
+from riverrun.stats.program import Program
+from riverrun.stats.references import NO_REFERENCES, References
 from riverrun.windows.assign import (
     PANE,
     WINDOW,

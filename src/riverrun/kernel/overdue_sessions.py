@@ -32,8 +32,8 @@ from riverrun.kernel.session_spans import (
     SessionState,
     shaped,
 )
+from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME
-from riverrun.stats.program import Partials
 from riverrun.windows.assign import WINDOW
 
 

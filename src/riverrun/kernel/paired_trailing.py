@@ -17,8 +17,9 @@ from riverrun.kernel.key_numbers import OLD, renumbered, with_new_numbers, with_
 from riverrun.kernel.paired_scan import RANK, scanned
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.stats.paired import PairedProgram
+from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
-from riverrun.stats.program import Partials, Program
+from riverrun.stats.program import Program
 from riverrun.windows.assign import WINDOW
 from riverrun.windows.describe import Trailing
 from riverrun.windows.watermark import BEFORE_TIME

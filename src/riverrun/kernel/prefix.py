@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from riverrun.stats.program import Partials, Program
+from riverrun.stats.partial_frames import Partials
+from riverrun.stats.program import Program
 
 #: The place of an entry: the number of its stretch times the length of stretches, plus its place in it.
 SLOT = "__p_slot"

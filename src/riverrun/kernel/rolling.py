@@ -26,8 +26,10 @@ from riverrun.kernel.window_axes import Layout, addends, laid_out
 from riverrun.kernel.window_frame import WindowFrame
 from riverrun.kernel.window_sums import parts_of, window_sums, with_stretches
 from riverrun.stats.paired import can_be_paired
+from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
-from riverrun.stats.program import Partials, Program, References
+from riverrun.stats.program import Program
+from riverrun.stats.references import References
 from riverrun.stats.windowed import FIRST, INDEX, LAST, LENGTH, Needs, picked
 from riverrun.windows.assign import WINDOW
 from riverrun.windows.describe import Trailing

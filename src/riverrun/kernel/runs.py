@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from riverrun.stats.program import Partials, Program
+from riverrun.stats.partial_frames import Partials
+from riverrun.stats.program import Program
 
 #: So many runs of one level make one run of the next; more of them while they hold few rows together, since
 #: merging has a cost of its own.

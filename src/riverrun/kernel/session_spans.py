@@ -11,8 +11,10 @@ import polars as pl
 
 from riverrun.batch import ROW_ORDER
 from riverrun.kernel.window_frame import WindowFrame
+from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME
-from riverrun.stats.program import NO_REFERENCES, Partials, Program, References
+from riverrun.stats.program import Program
+from riverrun.stats.references import NO_REFERENCES, References
 from riverrun.windows.assign import WINDOW
 from riverrun.windows.describe import Session
 from riverrun.windows.watermark import AFTER_TIME, BEFORE_TIME

@@ -21,8 +21,10 @@ from riverrun.kernel.in_order import KEY, numbered
 from riverrun.kernel.prefix import SLOT, STRETCH, in_slots, merged_in, placed, scan, stretch_length
 from riverrun.kernel.runs import within
 from riverrun.kernel.window_frame import WindowFrame
+from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
-from riverrun.stats.program import Partials, Program, References
+from riverrun.stats.program import Program
+from riverrun.stats.references import References
 from riverrun.windows.assign import WINDOW
 from riverrun.windows.describe import Trailing
 from riverrun.windows.watermark import BEFORE_TIME

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from riverrun.stats.partials import EVENT_TIME, Side, WidePartial
-from riverrun.stats.program import NO_REFERENCES, Program
+from riverrun.stats.program import Program
+from riverrun.stats.references import NO_REFERENCES
 
 #: Is added to the names of the earlier side.
 EARLIER = "_earlier"

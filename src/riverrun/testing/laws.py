@@ -16,8 +16,10 @@ from typing import Any
 import polars as pl
 
 from riverrun.stats.aggregate import Aggregate
+from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME
-from riverrun.stats.program import NO_REFERENCES, Partials, Program
+from riverrun.stats.program import Program
+from riverrun.stats.references import NO_REFERENCES
 
 GROUP = "group"
 _BY = [GROUP]
