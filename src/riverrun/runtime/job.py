@@ -210,6 +210,8 @@ class Job:
 
     def _awaited_us(self, intake: Intake, now_us: int) -> list[int]:
         """When a partition falls idle; when all are, when the clock closes the next window."""
+        if intake.tracker.idle_us is None:
+            return []
         idle_us = intake.tracker.next_idle_us(now_us)
         if idle_us is not None:
             return [idle_us]
