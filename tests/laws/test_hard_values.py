@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import polars as pl
 import pytest
 
@@ -100,3 +102,70 @@ def as_floats(value: object) -> object:
 def test_wrong_arguments_are_refused_at_once(made, said: str) -> None:
     with pytest.raises(rr.PlanError, match=said):
         made()
+
+
+SECONDS = [datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC) for second in range(3)]
+
+
+def in_every_window(values: list[object], dtype: pl.DataType, aggregate: Aggregate) -> dict[str, list[object]]:
+    frame = pl.DataFrame({"t": SECONDS, "x": pl.Series(values, dtype=dtype)})
+    groups = rr.read(frame, time="t").group_by()
+    windows = {
+        "tumbling": groups.window(rr.tumbling("1m")),
+        "session": groups.window(rr.session("10s")),
+        "counting": groups.window(rr.counting(3)),
+        "rolling": groups.rolling("1m"),
+        "running": groups.running(),
+    }
+    return {name: window.agg(v=aggregate).collect()["v"].to_list()[-1:] for name, window in windows.items()}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "wanted"),
+    [
+        (pl.Int8(), [127, -128, 0], 255),
+        (pl.Boolean(), [True, False, None], 1),
+        (pl.UInt64(), [2**64 - 1, 0, None], 2**64 - 1),
+        (pl.Int64(), [2**63 - 1, -(2**63), 0], None),
+        (pl.Int64(), [2**62, -(2**62) + 1, 0], 2**63 - 1),
+        (pl.Int128(), [2**126, -(2**126), 0], None),
+        (pl.Int128(), [2**126, 0, None], 2**126),
+        (pl.Null(), [None, None, None], None),
+    ],
+    ids=str,
+)
+def test_distances_of_whole_numbers_never_wrap_round(dtype, values, wanted) -> None:
+    for window, got in in_every_window(values, dtype, rr.range("x")).items():
+        assert (window, got) == (window, [wanted])
+
+
+def test_the_sum_of_a_column_without_a_type_is_that_of_nothing() -> None:
+    for window, got in in_every_window([None, None, None], pl.Null(), rr.sum("x")).items():
+        assert (window, got) == (window, [0.0])
+
+
+@pytest.mark.parametrize("values", [[1e308, 1e308, -1e308], [1.7e308, -1.7e308, 0.0]], ids=str)
+def test_a_variance_beyond_the_range_of_doubles_is_never_negative(values) -> None:
+    for window, (got,) in in_every_window(values, pl.Float64(), rr.var("x")).items():
+        assert (window, text(got)) in {(window, "nan"), (window, "inf")}
+
+
+AFTER = {
+    "-inf": [1.0, -float("inf"), 0.0],
+    "inf and nan": [NAN, float("inf"), 2.0],
+    "inf that is gone": [float("inf"), 1.0, 2.0],
+    "null": [None, float("inf"), None],
+}
+#: These tell of the length of the window, too.
+OF_THE_WINDOW = {"rate"}
+
+
+@pytest.mark.parametrize("values", AFTER)
+@pytest.mark.parametrize("name", sorted(set(AGGREGATES) - OF_THE_WINDOW))
+def test_a_window_that_moves_tells_what_its_rows_tell_alone(name: str, values: str) -> None:
+    """The second and the third row are in different blocks of the windows: they are merged of two pieces."""
+    schema = {"t": pl.Datetime("us", "UTC"), "x": pl.Float64, "y": pl.Float64}
+    frame = pl.DataFrame({"t": SECONDS, "x": AFTER[values], "y": [1.0, 2.0, 3.0]}, schema=schema)
+    moving = rr.read(frame, time="t").group_by().rolling("2s").agg(v=AGGREGATES[name], third=rr.skew("y"))
+    alone = rr.read(frame.tail(2), time="t").group_by().window(rr.tumbling("1w")).agg(v=AGGREGATES[name])
+    assert text(moving.collect()["v"][-1:].to_list()) == text(alone.collect()["v"].to_list())

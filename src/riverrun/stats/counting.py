@@ -290,11 +290,11 @@ def sum(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
     """The sum Σxᵢ.
 
     Integers are added in 128 bits and are null beyond 64; decimals are exact; floats are exact to about
-    1e-15 of Σ|xᵢ|. Memory: 8 or 16 bytes a group.
+    1e-15 of Σ|xᵢ|, those of rolling windows to 1e-13 of it. Memory: 8 or 16 bytes a group.
 
     Returns
     -------
-    Int64 for integers, the input's type for decimals, else Float64; 0 when there are no values.
+    Int64 for integers, the input's type for decimals and Float32, else Float64; 0 when there are no values.
 
     >>> import riverrun as rr
     >>> rows = {"x": [1, 2, None]}

@@ -84,8 +84,17 @@ class Range(OfOne):
         return (_extreme(self.x, "min"), _extreme(self.x, "max"))
 
     def value(self, at: Finished) -> pl.Expr:
-        distance = _extreme(self.x, "max").col("value") - _extreme(self.x, "min").col("value")
-        return positive_zero(distance) if at.dtypes[self.x].is_float() else distance
+        high, low = (_extreme(self.x, side).col("value") for side in ("max", "min"))
+        dtype = at.dtypes[self.x]
+        if dtype.is_signed_integer() or dtype == pl.Boolean:
+            return _whole_distance(high.cast(pl.Int128) - low.cast(pl.Int128), dtype)
+        return positive_zero(high - low) if dtype.is_float() else high - low
+
+
+def _whole_distance(distance: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Wider than the values: 127 and -128 are 255 apart. One beyond 128 bits has wrapped round, and is null."""
+    fitting = pl.when(distance >= 0).then(distance)
+    return fitting if dtype == pl.Int128 else fitting.cast(pl.Int64, strict=False)
 
 
 def min(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
@@ -121,6 +130,11 @@ def max(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
 
 def range(x: ColumnLike, *, nan: Nan = "propagate") -> Aggregate:
     """The distance between the largest and the smallest value. Exact; memory: two values a group.
+
+    Returns
+    -------
+    Int64 for true and false and for integers with a sign (Int128 for Int128), null for a distance beyond it;
+    else the type of `x`. Null when there are no values.
 
     >>> import riverrun as rr
     >>> rows = {"x": [3.0, 1.0, 7.5]}

@@ -78,9 +78,13 @@ class Between:
         for axis in self.axes:
             ref, mean, m2 = (f"{axis}{part}" for part in ("ref", "mean", "m2"))
             moved = self.a(mean) + self.at(f"{axis}distance") * self.at("share")
-            # The distance from infinity is infinite, and would make the mean undefined.
+            # The distance from infinity is infinite, and would make the mean undefined. A side may be absent.
             finite = self.a(mean).is_finite() & self.b(mean).is_finite()
-            moved = pl.when((~finite).fill_null(value=False)).then(self.a(mean) + self.b(mean)).otherwise(moved)
+            moved = (
+                pl.when((~finite).fill_null(value=False))
+                .then(added(self.a(mean), self.b(mean)))
+                .otherwise(moved)
+            )
             parts[ref] = pl.when(self.at("there")).then(self.a(ref)).otherwise(self.b(ref))
             parts[mean] = pl.when(self.at("there")).then(moved).otherwise(self.b(mean))
             parts[m2] = added(self.a(m2), self.b(m2)) + self.product(axis, axis)

@@ -68,6 +68,8 @@ class Input:
             return self.expr if dtype == pl.Float64 else self.expr.cast(pl.Float64)
         if self.read == "total" and (dtype.is_integer() or dtype == pl.Boolean):
             return self.expr.cast(pl.Int128)
+        if self.read == "total" and dtype == pl.Null:
+            return self.expr.cast(pl.Float64)
         return self.expr
 
     @property
