@@ -9,7 +9,7 @@ import polars as pl
 from riverrun.charts.view import View
 from riverrun.dashboard import wire
 from riverrun.dashboard.history import History
-from riverrun.runtime.health import Health, SourceHealth, StateHealth
+from riverrun.runtime.health import Health, SourceHealth, StateHealth, StepHealth
 
 VIEW = View("v", "V", time="at", keys=("k",), statistics=("mean", "n"))
 
@@ -74,6 +74,16 @@ def test_health_of_the_state_tells_what_is_wrong_and_no_password():
         "sqlite://***@host/a takes no results (locked): they wait, and it is tried again",
     ]
     assert state["troubles"] == {"sqlite://***@host/a": "locked"}
+
+
+def test_what_a_step_warns_of_stands_with_the_warnings_of_the_state():
+    kept, step = (
+        StateHealth("state", full=True),
+        StepHealth("latest", beyond_max_keys=3, warning="too many keys"),
+    )
+    state = json.loads(wire.health(Health("p", 1, 0, True, steps=(step,), state=kept), {}))
+    assert state["warnings"] == [*state["state"]["warnings"], "too many keys"]
+    assert state["steps"][0]["beyond_max_keys"] == 3
 
 
 def test_a_run_without_a_state_has_no_health_of_one():

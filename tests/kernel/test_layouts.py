@@ -65,9 +65,9 @@ def test_a_new_number_makes_another_layout(kind: str, quality: bool, changed: st
     operator = windowed(kind, quality=quality)
     if changed == "MomentsPartial":
         changed = type(operator.program.wide[0]).__name__
-    assert layout_of(operator, {changed: 2}) != layout_of(operator)
-    assert f"{changed} 2" in layout_of(operator, {changed: 2})
-    assert layout_of(operator, {"OtherState": 2}) == layout_of(operator)
+    assert layout_of(operator, {**LAYOUTS, changed: 3}) != layout_of(operator)
+    assert f"{changed} 3" in layout_of(operator, {**LAYOUTS, changed: 3})
+    assert layout_of(operator, {**LAYOUTS, "OtherState": 2}) == layout_of(operator)
 
 
 def test_a_window_with_quality_holds_the_state_of_its_own_windows_alone() -> None:

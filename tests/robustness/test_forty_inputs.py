@@ -447,6 +447,11 @@ def test_34_more_keys_than_the_limit() -> None:
     seen = play(stream, [rows(*[(NOW_MS, f"k{n}", 1.0, n) for n in range(1_000)]), end()])
     counts = dict(seen.results.select("key", "n").rows())
     assert (len(counts), counts["__other__"], sum(counts.values())) == (101, 900, 1_000)
+    (alarm,) = (step for step in seen.moments[-1].steps if step.warning)
+    assert (alarm.beyond_max_keys, alarm.warning.split(": ")[0]) == (
+        900,
+        "aggregate by key, tumbling 1m has met more than 100 keys",
+    )
 
 
 def test_35_long_empty_and_twin_keys() -> None:

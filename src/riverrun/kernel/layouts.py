@@ -16,7 +16,10 @@ from riverrun.kernel.operator import JoinOperator, Operator
 from riverrun.state.snapshot import known_classes
 
 #: Version of the layout, by the class of a state or of a partial (`riverrun.stats`); 1 where nothing is said.
-LAYOUTS: Mapping[str, int] = {}
+LAYOUTS: Mapping[str, int] = {
+    # Panes by key hold how many rows they are made of, and what is folded is counted in rows.
+    "FixedState": 2,
+}
 
 
 def layout_of(operator: Operator[object] | JoinOperator[object], layouts: Mapping[str, int] = LAYOUTS) -> str:
