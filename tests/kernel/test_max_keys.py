@@ -148,6 +148,28 @@ def test_sessions_with_late_rows_fold_the_same_whatever_the_cut(events, cuts, la
     assert beyond(whole) == beyond(cut)
 
 
+@pytest.mark.parametrize("kind", ["tumbling", "hopping", "cumulating"])
+@examples(30)
+@given(events=EVENTS, cuts=CUTS)
+def test_late_rows_of_fixed_windows_fold_the_same_whatever_the_cut(kind, events, cuts):
+    window = rr.cumulating("10s", "5s") if kind == "cumulating" else KINDS[kind]
+    stream = limited(2, 0).group_by("key").window(window, lateness="30s").agg(rows=rr.collect("row"))
+    whole, cut = played(stream, events, []), played(stream, events, cuts)
+    # Rows of one revision stand in the order in which partials were merged.
+    order = ["window_end", "key", "revision"]
+    told = [t.results.with_columns(pl.col("rows").list.sort()).sort(order) for t in (whole, cut)]
+    assert told[0].equals(told[1])
+    assert beyond(whole) == beyond(cut)
+    last = told[0].group_by("window_end", "key").agg(pl.all().sort_by("revision").last())
+    parts = 2 if kind == "hopping" else 1
+    if last.height:
+        # In each pane, and among the rows behind the watermark, two keys and the others.
+        assert last.group_by("window_end").len()["len"].max() <= 2 * (parts + 1) + 1
+    late = set(whole.late["row"].to_list())
+    held = {place for places in last["rows"] for place in places}
+    assert held | late == set(range(len(events)))
+
+
 def test_numbers_beyond_the_limit_become_null():
     stream = feed(60, limits=rr.Limits(max_keys=1)).with_columns(key=pl.col("row"))
     counted = stream.group_by("key").window(rr.counting(5)).agg(n=rr.count())

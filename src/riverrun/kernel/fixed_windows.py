@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from riverrun.batch import ROW_ORDER, ROW_WATERMARK
+from riverrun.kernel.key_limit import folded, rows_of, without_other
+from riverrun.kernel.keyed import first_of_keys, of_other_keys
 from riverrun.kernel.operator import NOTHING, Output
 from riverrun.kernel.prefix import prefixes
 from riverrun.kernel.runs import END, Runs, concat, within
@@ -170,7 +172,7 @@ class FixedWindows:
         if state.buffer_rows >= state.buffer_limit or self.early_results:
             before = state.folded
             state = self._absorb(state)
-            out = out if state.folded == before else replace(out, beyond=state.folded - before)
+            out = out if state.folded == before else replace(out, beyond=out.beyond + state.folded - before)
         return state, out
 
     def _gather(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
@@ -265,12 +267,33 @@ class FixedWindows:
         each = each.explode(WINDOW).filter(pl.col(WINDOW).is_not_null())
         late = each.filter(pl.col(BEHIND) >= self._end + self.lateness_us)
         kept = each.filter(pl.col(BEHIND) < self._end + self.lateness_us)
+        excess = self._late_excess(kept, state)
+        beyond = 0 if excess is None else kept.filter(excess)[ROW].n_unique()
+        kept = folded(kept, excess, self.frame.keys)
         closed = pl.col(BEHIND) >= self._end
         state = self._add_extras(kept.filter(~closed), state)
         state = self._add_pending(kept.filter(closed), state)
         refused = late.filter(~pl.col(ROW).is_in(kept[ROW].implode()))[ROW_ORDER].unique()
         told = self.frame.late(late, self._start, self._end)
-        return rest, state, Output(late=(told,), refused=(refused,), late_rows=late[ROW].n_unique())
+        late_rows = late[ROW].n_unique()
+        return rest, state, Output(late=(told,), refused=(refused,), late_rows=late_rows, beyond=beyond)
+
+    def _late_excess(self, rows: pl.DataFrame, state: FixedState) -> pl.Series | None:
+        """Of rows kept by window, those of keys beyond the limit: so many keys of such rows has each window."""
+        parts = [run.partials.wide for run in state.extras.items] + [part.wide for part in state.pending]
+        keys = self.frame.keys
+        if not keys or sum(part.height for part in parts) + rows.height <= self.max_keys:
+            return None
+        new = without_other(first_of_keys(rows, self._by_window), keys)
+        known = pl.lit(0)
+        if parts:
+            held = first_of_keys(pl.concat([part.select(self._by_window) for part in parts]), self._by_window)
+            new = of_other_keys(new, held, self._by_window)
+            counts = without_other(held, keys).group_by(WINDOW).agg(pl.len().cast(pl.Int64).alias(RANK))
+            new = new.join(counts, on=WINDOW, how="left", maintain_order="left")
+            known = pl.col(RANK).fill_null(0)
+        place = pl.int_range(pl.len(), dtype=pl.Int64).over(WINDOW)
+        return rows_of(rows, new.filter(place + known >= self.max_keys), self._by_window)
 
     def _add_extras(self, rows: pl.DataFrame, state: FixedState) -> FixedState:
         if not rows.height:

@@ -52,7 +52,7 @@ def beyond_limit(
     new = first_of_keys(rows, keys)
     if held is not None:
         new = of_other_keys(new, held, keys)
-    return _marked(rows, new[max(0, max_keys - known) :], keys)
+    return rows_of(rows, new[max(0, max_keys - known) :], keys)
 
 
 def beyond_room(
@@ -74,7 +74,7 @@ def beyond_room(
     found = first_of_keys(rows, keys)
     alive = _nothing(rows, keys) if held is None else held
     if folds:
-        found, alive = _without_other(found, keys), _without_other(alive, keys)
+        found, alive = without_other(found, keys), without_other(alive, keys)
     first_us, last_us = instants.now[0], instants.now[-1]
     alive = alive.filter(pl.col(UNTIL) > first_us)
     new = of_other_keys(found, alive, keys)
@@ -82,7 +82,7 @@ def beyond_room(
         return None
     ends = [end for end in (alive[UNTIL].min(), instants.until.min()) if isinstance(end, int)]
     if min(ends) > last_us:
-        return _marked(rows, new[max(0, max_keys - alive.height) :], keys)
+        return rows_of(rows, new[max(0, max_keys - alive.height) :], keys)
     return _one_by_one(alive, found, rows, keys, max_keys, instants)
 
 
@@ -115,14 +115,14 @@ def _nothing(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     return rows[:0].select(*keys, pl.lit(0, pl.Int64).alias(UNTIL))
 
 
-def _without_other(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+def without_other(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     """Without the key that others are folded into, which is no key of its own."""
     other = pl.all_horizontal(pl.col(key).eq_missing(other_key(frame.schema[key])) for key in keys)
     return frame.filter(~other)
 
 
-def _marked(rows: pl.DataFrame, excess: pl.DataFrame, keys: Sequence[str]) -> pl.Series | None:
-    """Which rows have one of some keys."""
+def rows_of(rows: pl.DataFrame, excess: pl.DataFrame, keys: Sequence[str]) -> pl.Series | None:
+    """Which rows have one of some keys; ``None``: no row, since there are no keys."""
     if not excess.height:
         return None
     marks = excess.select(keys).with_columns(pl.lit(value=True).alias(_EXCESS))
