@@ -8,8 +8,6 @@ from typing import Literal
 
 import polars as pl
 
-from riverrun.stats.partials import PARTIAL_PREFIX
-
 #: From so many rows on, the streaming engine of Polars is faster than the in-memory one.
 STREAMING_ROWS = 40_000
 
@@ -50,10 +48,9 @@ def of_groups(frame: pl.DataFrame, groups: pl.DataFrame, by: Sequence[str]) -> p
 
 def in_their_places(groups: pl.DataFrame, replaced: pl.Series, others: pl.DataFrame) -> pl.DataFrame:
     """Other rows, in the same order, in place of those of some groups."""
-    at = f"{PARTIAL_PREFIX}at"
-    kept = groups.with_row_index(at).filter(~replaced)
-    put = others.insert_column(0, replaced.arg_true().alias(at))
-    return pl.concat([kept, put]).sort(at).drop(at)
+    places = pl.int_range(groups.height, eager=True)
+    behind = pl.int_range(groups.height, groups.height + others.height, eager=True)
+    return pl.concat([groups, others])[places.scatter(replaced.arg_true(), behind)]
 
 
 def is_constant(values: pl.Series) -> bool:
