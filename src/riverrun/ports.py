@@ -95,7 +95,9 @@ class ChunkNote:
 
     def with_bytes(self, data: bytes) -> Chunk:
         """The chunk that the note is of."""
-        return Chunk(self.partition, data, self.position, self.received_us, self.end, self.truncated)
+        return Chunk(
+            self.partition, data, self.position, self.received_us, self.end, self.truncated, self.begins
+        )
 
     def with_rows(self, frame: pl.DataFrame) -> FrameChunk:
         """As `with_bytes`, for rows."""

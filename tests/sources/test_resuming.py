@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -346,18 +346,19 @@ def test_rotation_and_cuts_are_replayed_as_they_were():
 
 def test_a_file_that_had_just_appeared_is_gone():
     world = SimulatedWorld()
-    source = File("*.csv", follow=True)
-    reader = opened(source, world)
+    reader = opened(File("*.csv", follow=True), world)
     bookmark = reader.bookmark()
     world.files.append("a.csv", b"one\n")
-    chunks = pump(world, reader)
+    note = ChunkNote.of(pump(world, reader)[0])
     world.files.remove("a.csv")
     with pytest.raises(SourceError) as raised:
-        opened(source, world, bookmark).replay(ChunkNote.of(chunks[0]))
-    assert str(raised.value) == (
-        "file:*.csv: cannot go on where the last run stood: the file of 'a.csv', which was new, is gone\n"
-        "  try: put the file back"
-    )
+        opened(File("*.csv", follow=True), world, bookmark).replay(note)
+    found = "no such file, nor that number under another name in its folder"
+    assert str(raised.value) == EXPECTED.replace("file:a.csv", "file:*.csv") + found + HINT
+    again = opened(File("*.csv", follow=True, on_lost="skip"), world, bookmark)
+    assert again.replay(note).data == b""
+    with pytest.raises(SourceError, match=r"the file of 'a\.csv' is not known\n  try: open the folder with"):
+        opened(File("*.csv", follow=True), world, bookmark).replay(replace(note, begins=None))
 
 
 def test_a_file_that_came_after_the_bookmark_and_was_rotated_is_found_by_what_is_in_it() -> None:

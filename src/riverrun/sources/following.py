@@ -137,7 +137,9 @@ class FollowingReader:
         except SourceError as error:
             if note.begins is None:
                 raise
-            self._give_up(Place(**note.begins), error)
+            place = Place(**note.begins)
+            self._names.took(place.path, place.partition)
+            self._give_up(place, error)
             return self._without(note)
         if note.end:
             self._restart(followed) if note.truncated else self._leave(identity, followed)
@@ -182,16 +184,10 @@ class FollowingReader:
                 return identity, followed
         if note.begins is not None:
             return self._found(Place(**note.begins))
-        for path in self._world.files.glob(self._pattern):
-            status = self._world.files.status(path)
-            new = status is not None and _identity(status) not in self._files
-            if new and self._names.peek(path) == partition:
-                self._begin(path)
-                return self._named(note)
         raise SourceError(
-            f"cannot go on where the last run stood: the file of {partition!r}, which was new, is gone",
+            f"cannot go on where the last run stood: the file of {partition!r} is not known",
             where=self._url,
-            hint="put the file back",
+            hint="open the folder with the version that wrote it",
         )
 
     def _found(self, place: Place) -> tuple[_Identity, _Followed]:
@@ -210,13 +206,17 @@ class FollowingReader:
 
     def _read_again(self, identity: _Identity, followed: _Followed, note: ChunkNote) -> Chunk:
         data = b"" if followed.rewritten else followed.handle.read_at(note.position, note.length)
-        if note.begins is not None and not Place(**note.begins).begins(data):
+        if len(data) == note.length and note.begins is not None and not Place(**note.begins).begins(data):
             followed.rewritten, data = True, b""
         if len(data) < note.length:
             place = replace(followed.place(), position=note.position + note.length)
             del self._files[identity]
             followed.close()
-            found = "that it was written anew" if followed.rewritten else f"{note.position + len(data):,} bytes"
+            found = (
+                "that it begins with something else"
+                if followed.rewritten
+                else f"{note.position + len(data):,} bytes"
+            )
             self._give_up(place, lost(place, found, where=self._url))
             return self._without(note)
         followed.took(data)
