@@ -34,6 +34,24 @@ def add(commands: Commands) -> None:
         metavar="URL",
         help="tcp://host:port, unix:path, stdin:, a file, ...; `riverrun sources` lists them",
     )
+    _add_question(parser)
+    _add_format(parser)
+    _add_patience(parser)
+    parser.add_argument(
+        "--write",
+        metavar="TARGET",
+        action="append",
+        default=[],
+        help="also write results there: out.csv, parquet:folder, duckdb:file, ...; may be repeated",
+    )
+    parser.add_argument("--name", metavar="NAME", help="what to call the feed; its URL when left out")
+    add_dead_letters(parser)
+    add_for(parser)
+    add_dashboard(parser, default=True)
+
+
+def _add_question(parser: argparse.ArgumentParser) -> None:
+    """What is asked: of which columns, by which keys, in which windows, by which time."""
     parser.add_argument("--by", metavar="COLUMNS", type=names, help='keys, such as symbol,venue; "-": no keys')
     parser.add_argument("--window", metavar="TIME", type=duration, help="length of a window, such as 10s")
     parser.add_argument(
@@ -42,6 +60,10 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--columns", metavar="COLUMNS", type=names, help="numeric columns to look at, such as x,y"
     )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    """How the feed is read, where that should not be found out."""
     parser.add_argument("--format", metavar="NAME", help="csv, json or lines; found out when left out")
     parser.add_argument(
         "--names", metavar="COLUMNS", type=names, help="names for the columns of a CSV without a header"
@@ -52,6 +74,10 @@ def add(commands: Commands) -> None:
         help='types of some columns, such as "ts:timestamp[ms],price:float" (float, int, text, bool, date, '
         "timestamp[s|ms|us|ns])",
     )
+
+
+def _add_patience(parser: argparse.ArgumentParser) -> None:
+    """How long rows are waited for."""
     parser.add_argument(
         "--delay",
         metavar="TIME",
@@ -71,17 +97,6 @@ def add(commands: Commands) -> None:
         type=duration,
         help="silence after which windows close by the clock (default 5s for live feeds)",
     )
-    parser.add_argument(
-        "--write",
-        metavar="TARGET",
-        action="append",
-        default=[],
-        help="also write results there: out.csv, parquet:folder, duckdb:file, ...; may be repeated",
-    )
-    parser.add_argument("--name", metavar="NAME", help="what to call the feed; its URL when left out")
-    add_dead_letters(parser)
-    add_for(parser)
-    add_dashboard(parser, default=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,21 +23,13 @@ class Unique(Stateful):
     keys: tuple[str, ...]
     within_us: int
 
+    has_late = True
+    counts_rows = True
+    passes_rows = True
+
     @property
     def label(self) -> str:
         return f"unique {', '.join(self.keys)} within {format_duration(self.within_us)}"
-
-    @property
-    def has_late(self) -> bool:
-        return True
-
-    @property
-    def counts_rows(self) -> bool:
-        return True
-
-    @property
-    def passes_rows(self) -> bool:
-        return True
 
     @property
     def beyond_keys(self) -> str:
@@ -59,14 +51,12 @@ class ForwardFill(Stateful):
     by: tuple[str, ...]
     max_age_us: int | None
 
+    passes_rows = True
+
     @property
     def label(self) -> str:
         age = "" if self.max_age_us is None else f", at most {format_duration(self.max_age_us)} old"
         return f"forward_fill {', '.join(self.columns)}{by_text(self.by)}{age}"
-
-    @property
-    def passes_rows(self) -> bool:
-        return True
 
     @property
     def beyond_keys(self) -> str:
@@ -91,6 +81,8 @@ class Resample(Stateful):
     columns: tuple[str, ...] | None
     max_gap_us: int
 
+    has_late = True
+
     @property
     def label(self) -> str:
         return f"resample every {format_duration(self.every_us)}{by_text(self.by)}"
@@ -103,10 +95,6 @@ class Resample(Stateful):
     def lags_us(self) -> tuple[int, ...]:
         """A value between two rows is known when the second has come."""
         return (self.max_gap_us if self.fill == "linear" else 0,)
-
-    @property
-    def has_late(self) -> bool:
-        return True
 
     def keeps_times(self, side: int) -> bool:
         return side == 0
@@ -148,6 +136,9 @@ class Interpolate(Stateful):
     by: tuple[str, ...]
     within_us: int
 
+    has_late = True
+    counts_rows = True
+
     @property
     def label(self) -> str:
         return (
@@ -158,14 +149,6 @@ class Interpolate(Stateful):
     def lags_us(self) -> tuple[int, ...]:
         """Until then a value may come that is near enough to the one before."""
         return (self.within_us,)
-
-    @property
-    def has_late(self) -> bool:
-        return True
-
-    @property
-    def counts_rows(self) -> bool:
-        return True
 
     def keeps_times(self, side: int) -> bool:
         return side == 0

@@ -42,9 +42,7 @@ class Join(Stateful):
 
     on: tuple[str, ...]
 
-    @property
-    def has_late(self) -> bool:
-        return True
+    has_late = True
 
     @property
     def keys_text(self) -> str:

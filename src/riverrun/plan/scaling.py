@@ -73,6 +73,8 @@ class Scale(Stateful):
     by: tuple[str, ...]
     scaling: Scaling | Fence
 
+    passes_rows = True
+
     @property
     def step(self) -> str:
         return "normalise" if isinstance(self.scaling, (Zscore, MinMax)) else "clip_outliers"
@@ -86,10 +88,6 @@ class Scale(Stateful):
         if isinstance(self.scaling, (Fenced, Deviating)):
             return "rows of further ones are left as they are"
         return "each row of further ones is taken for the first of its key"
-
-    @property
-    def passes_rows(self) -> bool:
-        return True
 
     def typed(self, *before: Typed) -> Typed:
         (rows,) = before

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from riverrun.plan.typed import Typed
 
@@ -37,6 +37,13 @@ class Inner:
 class Stateful(Inner, ABC):
     """A step that remembers something from row to row. How it does so stands in the kernel."""
 
+    #: Whether rows can come too late for it.
+    has_late: ClassVar[bool] = False
+    #: Whether it drops rows that must be counted, so that each has to carry its place (`ROW_ORDER`).
+    counts_rows: ClassVar[bool] = False
+    #: Whether what comes out are the rows that came in: at their event time, with their columns.
+    passes_rows: ClassVar[bool] = False
+
     @property
     @abstractmethod
     def label(self) -> str:
@@ -56,21 +63,6 @@ class Stateful(Inner, ABC):
     def lags_us(self) -> tuple[int, ...]:
         """For each input: how far its watermark must be past an instant before results as of then are final."""
         return (0,) * len(self.parents)
-
-    @property
-    def has_late(self) -> bool:
-        """Whether rows can come too late for it."""
-        return False
-
-    @property
-    def counts_rows(self) -> bool:
-        """Whether it drops rows that must be counted, so that each has to carry its place (`ROW_ORDER`)."""
-        return False
-
-    @property
-    def passes_rows(self) -> bool:
-        """Whether what comes out are the rows that came in: at their event time, with their columns."""
-        return False
 
     def keeps_times(self, side: int) -> bool:
         """Whether what comes out stands at the event times of the rows of an input."""

@@ -13,6 +13,8 @@ from riverrun.plan.typed import Typed
 class Union(Stateful):
     """All rows of its inputs, as they come."""
 
+    passes_rows = True
+
     @property
     def label(self) -> str:
         return f"union of {len(self.parents)} streams"
@@ -20,10 +22,6 @@ class Union(Stateful):
     @property
     def short(self) -> str:
         return "union"
-
-    @property
-    def passes_rows(self) -> bool:
-        return True
 
     def typed(self, *before: Typed) -> Typed:
         first = before[0]

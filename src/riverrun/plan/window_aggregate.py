@@ -50,6 +50,8 @@ class WindowAggregate(Stateful):
     aggregates: Mapping[str, Aggregate]
     quality: bool = False
 
+    has_late = True
+
     def program(self, before: Typed) -> tuple[Mapping[str, Aggregate], Mapping[str, pl.DataType]]:
         """All aggregates, and the columns that they read."""
         if not self.quality:
@@ -78,10 +80,6 @@ class WindowAggregate(Stateful):
         emit = self.emit if isinstance(self.emit, str) else f"every {format_duration(self.emit)}"
         quality = ("quality: " + ", ".join(QUALITY_NAMES),) if self.quality else ()
         return (f"lateness: {format_duration(self.lateness_us)}, results: {emit}", *quality)
-
-    @property
-    def has_late(self) -> bool:
-        return True
 
     @property
     def beyond_keys(self) -> str:
