@@ -2,8 +2,9 @@
 
 The producers share the machine with the engine, so they are as cheap as is honest: one process, one `epoll`,
 raw descriptors, a line that is made before. Each still has a connection of its own, sends 1 kB, and sends the
-next one when it has read its acknowledgment; every wait is measured. What the engine and the producers take is
-told as processor seconds for each 1,000 acknowledgments, which other load on the machine changes less than rates.
+next one when it has read its acknowledgment; every wait is measured. What the engine and the producers take
+is told as processor seconds for each 1,000 acknowledgments, which other load on the machine changes less than
+rates.
 """
 
 from __future__ import annotations
