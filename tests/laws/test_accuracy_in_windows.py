@@ -217,7 +217,7 @@ def test_rolling_and_running_agree_with_pandas():
 LEVELS = {"b": (6e4, 10.0), "e": (2500.3, 0.7), "z": (0.0, 1e-3), "s": (1e-5, 1e-8)}
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 5, 40])
+@pytest.mark.parametrize("at_once", [1, 2, 5, 40, 80, 160])
 @pytest.mark.parametrize("order", ["bezs", "sezb"])
 def test_keys_on_levels_far_apart_whatever_batches_hold(at_once, order):
     chance = random.Random(at_once)
@@ -237,3 +237,30 @@ def test_keys_on_levels_far_apart_whatever_batches_hold(at_once, order):
         own = result.with_columns(pl.Series("rows", [held[result["k"][0]]]))
         off = worst(own, xs, ys)
         assert {name: value for name, value in off.items() if value > GOAL} == {}, result["k"][0]
+
+
+@pytest.mark.parametrize(
+    "each", [(1,), (2, 2), (5,), (11, 11), (13, 13), (40,), (2, 40, 5), (40, 1, 13, 2)], ids=str
+)
+def test_few_rows_of_many_keys_lose_no_digits(each):
+    """Keys with few rows in a batch lie close together by chance; others come before and behind."""
+    chance = random.Random(f"few {each}")
+    keys = [f"key{at}" for at in range(30)]
+    batches, events = [], []
+    for count in each:
+        batch = []
+        for key in keys * count:
+            level = 50.0 + 5 * keys.index(key)
+            x, y = (round(chance.gauss(level, 1.0), 4) for _ in "xy")
+            batch.append((len(events), key, x, y, len(events)))
+            events.append(batch[-1])
+        batches.append(batch)
+    feed = rr.read("tcp://localhost:9", format="csv", schema=FEED, time="t", delay="0s")
+    windowed = feed.group_by("k").window(rr.tumbling("1h"), emit="batch")
+    results = play(windowed.agg(**STATISTICS), [*(rows(*batch) for batch in batches), end()]).results
+    xs, ys = ([event[place] for event in events] for place in (2, 3))
+    held = [[event[4] for event in events if event[1] == key] for key in keys]
+    last = results.filter("final")
+    assert last["k"].to_list() == keys
+    off = worst(last.with_columns(pl.Series("rows", held)), xs, ys)
+    assert {name: value for name, value in off.items() if value > GOAL} == {}
