@@ -201,7 +201,7 @@ def operator(aggregates, period_us=1_000):
     frame = WindowFrame(tuple(schema), ("key",), (pl.col("key"),), "t")
     program = Program(aggregates, schema)
     kind = RollingWindows if can_be_summed(program) else PairedTrailing
-    return kind(Trailing(period_us), frame, program)
+    return kind(Trailing(period_us), frame, program, max_keys=100_000)
 
 
 def batch(first_us, keys, rows=200, spike=0.0):
