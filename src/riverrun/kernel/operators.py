@@ -67,6 +67,10 @@ def _trailing(window: Trailing, frame: WindowFrame, program: Program, max_keys: 
         from riverrun.kernel.paired_trailing import PairedTrailing
 
         return PairedTrailing(window, frame, program, max_keys=max_keys)
+    if window.period_us is not None:
+        from riverrun.kernel.stretches import StretchWindows
+
+        return StretchWindows(window, frame, program, max_keys=max_keys)
     from riverrun.kernel.trailing import TrailingWindows
 
     return TrailingWindows(window, frame, program, max_keys=max_keys)

@@ -19,18 +19,19 @@ import polars as pl
 
 from riverrun.kernel.by_key import grown, less, more, none_by_key, sums_by_key
 from riverrun.kernel.each_row import PIECE_ROWS, EachRow, EachRowState
+from riverrun.kernel.held_rows import appended, cut, series_of
 from riverrun.kernel.in_order import KEY
 from riverrun.kernel.key_numbers import OLD, renumbered, with_new_numbers, with_numbers
 from riverrun.kernel.paired_trailing import AT, PLACE, PairedState, PairedTrailing
 from riverrun.kernel.window_axes import Layout, addends, laid_out
 from riverrun.kernel.window_frame import WindowFrame
-from riverrun.kernel.window_sums import parts_of, window_sums, with_stretches
+from riverrun.kernel.window_sums import parts_of, window_sums
 from riverrun.stats.paired import can_be_paired
 from riverrun.stats.partial_frames import Partials
 from riverrun.stats.partials import EVENT_TIME, PARTIAL_PREFIX
 from riverrun.stats.program import Program
 from riverrun.stats.references import References
-from riverrun.stats.windowed import FIRST, INDEX, LAST, LENGTH, Needs, picked
+from riverrun.stats.windowed import FIRST, LAST, LENGTH, Needs, picked
 from riverrun.windows.assign import WINDOW
 from riverrun.windows.describe import Trailing
 
@@ -38,10 +39,6 @@ from riverrun.windows.describe import Trailing
 DOUBTFUL_SHARE = 1 / 8
 #: Windows are computed again from their rows as long as these are at most so many times all rows.
 AGAIN_TIMES = 2
-#: Times of different keys are put one behind the other up to here.
-LARGEST_INDEX = 2**62
-#: Frames of held rows are put together up to so many rows.
-FRAME_ROWS = 100_000
 
 #: The number of a window that is computed again.
 GROUP = f"{PARTIAL_PREFIX}group"
@@ -120,7 +117,7 @@ class RollingWindows(EachRow[RollingState]):
             wide = told.wide
             state = replace(state, layout=told.layout, sums=told.sums, merged=None)
         values = self._values(wide, piece)
-        held = _appended(_cut(state.held, gone_us)[1], _cut([fresh.select(self._kept)], gone_us)[1])
+        held = appended(cut(state.held, gone_us)[1], cut([fresh.select(self._kept)], gone_us)[1])
         return replace(state, keys=keys, held=held), self._results(piece, values)
 
     def _values(self, wide: pl.DataFrame, piece: pl.DataFrame) -> pl.DataFrame:
@@ -141,7 +138,7 @@ class RollingWindows(EachRow[RollingState]):
         self, state: RollingState, layout: Layout, sums: pl.DataFrame, fresh: pl.DataFrame, gone_us: int
     ) -> _Told | None:
         """From the sums over what is held; ``None`` if new rows do not fit into their layout."""
-        leaving, _ = _cut(state.held, gone_us)
+        leaving, _ = cut(state.held, gone_us)
         series = self._series(leaving, fresh)
         incomplete = () if series is None else self._incomplete(series, layout)
         if series is None or incomplete != layout.incomplete:
@@ -238,22 +235,10 @@ class RollingWindows(EachRow[RollingState]):
 
     def _series(self, held: Sequence[pl.DataFrame], fresh: pl.DataFrame) -> pl.DataFrame | None:
         """Old and new rows by key and time with their stretches; ``None``: `INDEX` would be too large."""
-        rows = pl.concat([*held, fresh], how="diagonal").select(fresh.columns) if held else fresh
-        if self.frame.keys:
-            first, last, keys = rows.select(
-                pl.col(EVENT_TIME).min().alias("first"),
-                pl.col(EVENT_TIME).max().alias("last"),
-                pl.col(KEY).max().alias("keys"),
-            ).row(0)
-            apart = last - first + self._period_us + 1
-            if (keys + 1) * apart > LARGEST_INDEX:
-                return None
-            index = (pl.col(EVENT_TIME) - first) + pl.col(KEY) * apart
-            rows = rows.with_columns(index.alias(INDEX)).sort(INDEX, maintain_order=True)
-        else:
-            rows = rows.with_columns(pl.col(EVENT_TIME).set_sorted().alias(INDEX))
-        rows = rows.with_columns(self.program.computed) if self.program.computed else rows
-        return with_stretches(rows, self._period)
+        series = series_of(held, fresh, self._period_us, keyed=bool(self.frame.keys))
+        if series is None or not self.program.computed:
+            return series
+        return series.with_columns(self.program.computed)
 
     def _places(self, series: pl.DataFrame, wanted: pl.Series) -> pl.Series:
         """Where some of the new rows stand in the series."""
@@ -298,24 +283,6 @@ class RollingWindows(EachRow[RollingState]):
 def can_be_summed(program: Program) -> bool:
     """Whether all partials of trailing windows can be told by sums."""
     return program.windowed(frozenset(), "1i") is not None and can_be_paired(program)
-
-
-def _cut(frames: Sequence[pl.DataFrame], upto_us: int) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
-    """Frames in the order of time, up to an instant, and after it."""
-    before, after = [], []
-    for frame in frames:
-        at = int(frame[EVENT_TIME].search_sorted(upto_us, side="right"))
-        before += [frame[:at] if at < frame.height else frame] if at else []
-        after += [frame[at:] if at else frame] if at < frame.height else []
-    return before, after
-
-
-def _appended(frames: Sequence[pl.DataFrame], more_frames: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, ...]:
-    """Small frames are put together, so that there are few of them, and each is copied a few times only."""
-    items = [*frames, *more_frames]
-    while len(items) > 1 and items[-2].height < min(2 * items[-1].height, FRAME_ROWS):
-        items[-2:] = [pl.concat(items[-2:], rechunk=True)]
-    return tuple(items)
 
 
 def _replaced(wide: pl.DataFrame, doubtful: pl.Series, again: pl.DataFrame) -> pl.DataFrame:

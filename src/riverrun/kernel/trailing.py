@@ -89,6 +89,18 @@ class TrailingWindows(EachRow[TrailingState]):
         return self._until(pl.concat([part.wide.select(self._by) for part in held]), self.frame.keys)
 
     def _put_out(self, state: TrailingState, piece: pl.DataFrame) -> tuple[TrailingState, pl.DataFrame]:
+        state, values = self._told(state, piece)
+        return state, self._results(piece, values)
+
+    def told(self, state: TrailingState, rows: pl.DataFrame) -> tuple[TrailingState, pl.DataFrame]:
+        """The results of the windows that end with some rows, in their order, which is that of time."""
+        found = []
+        for piece in self._pieces(rows):
+            state, values = self._told(state, piece)
+            found.append(values)
+        return state, pl.concat(found)
+
+    def _told(self, state: TrailingState, piece: pl.DataFrame) -> tuple[TrailingState, pl.DataFrame]:
         rows, keys, length = self._placed(piece)
         fresh, _ = self.program.of_rows(rows, [SLOT], OWN_REFERENCES)
         at = rows.unique(SLOT, keep="first", maintain_order=True)
@@ -99,7 +111,7 @@ class TrailingWindows(EachRow[TrailingState]):
         wide = whole.wide.join(at.select(SLOT, pl.col(EVENT_TIME).alias(WINDOW)), on=SLOT, how="left")
         values = self.program.results(Partials(wide, whole.long), [SLOT], self._start, self._end)
         found = rows.select(PLACE, SLOT).join(values, on=SLOT, how="left").sort(PLACE)
-        return self._remembering(state, fresh, upto, ends, at), self._results(piece, found)
+        return self._remembering(state, fresh, upto, ends, at), found.select(list(self.program.aggregates))
 
     def _placed(self, piece: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, int]:
         """The rows by key and time with their slots, the keys, and the length of stretches.

@@ -36,7 +36,9 @@ class DecayedMoments(WideOfOne):
 
     def _weight(self, time: pl.Expr) -> pl.Expr:
         """1 for the last of a group, less for the others."""
-        age = (time.max() - time).cast(pl.Float64)
+        return self._weight_of((time.max() - time).cast(pl.Float64))
+
+    def _weight_of(self, age: pl.Expr) -> pl.Expr:
         return (age * (-math.log(2) / self.half_life_us)).exp()
 
     def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
@@ -52,6 +54,26 @@ class DecayedMoments(WideOfOne):
             "mean": mean,
             "m2": (w * (x - mean) * (x - mean)).sum(),
         }
+
+    def of_stretches(self, frame: pl.DataFrame, rows: Rows, by: str) -> pl.DataFrame:
+        x, time = pl.col("x"), pl.col("time")
+        table = frame.select(by, pl.col(EVENT_TIME).alias("time"), rows.expr(self.x).alias("x"))
+        if self.x not in rows.complete:
+            table = table.filter(x.is_not_null())
+        table = table.with_columns(x.mean().over(by).alias("ref"), time.last().over(by).alias("last"))
+        ref, age = pl.col("ref"), (pl.col("last") - time).cast(pl.Float64)
+        finite = pl.when(ref.is_finite()).then(ref).otherwise(0.0)
+        table = table.with_columns(self._weight_of(age).alias("w"), finite.alias("ref"))
+        table = table.with_columns(x - ref).with_columns((pl.col("w") * x).alias("wx"))
+        sums = [pl.col(name).sum().over(by).alias(f"sum_{name}") for name in ("wx", "w")]
+        mean = ratio(pl.col("sum_wx"), pl.col("sum_w"))
+        table = table.with_columns(sums).with_columns(mean.alias("mean"))
+        off = x - pl.col("mean")
+        table = table.with_columns((pl.col("w") * off * off).alias("m2"))
+        parts = {"last": time.last(), "w": pl.col("w").sum()}
+        parts |= {"ref": ref.first(), "mean": pl.col("mean").first(), "m2": pl.col("m2").sum()}
+        named = [expr.alias(self.column(part)) for part, expr in parts.items()]
+        return table.group_by(by, maintain_order=True).agg(named)
 
     def weigh(self) -> dict[str, pl.Expr]:
         return {"near": self.col("ref") + self.col("mean")}

@@ -20,6 +20,9 @@ from riverrun.stats.references import NO_REFERENCES, References
 from riverrun.stats.wide_rows import ARRIVAL, WideRows
 from riverrun.stats.windowed import Needs
 
+#: Each group is summed about its own mean.
+OWN_MEANS = References({}, by_group=True)
+
 
 class Program:
     """Named aggregates, ready to run.
@@ -52,6 +55,8 @@ class Program:
             if name.startswith(PARTIAL_PREFIX)
         ]
         self._rows = WideRows(self.wide, self._columns)
+        self._stretched = [p for p in self.wide if type(p).of_stretches is not WidePartial.of_stretches]
+        self._other_rows = WideRows([p for p in self.wide if p not in self._stretched], self._columns)
         self._merging = Merging(self.wide)
         self._made: tuple[pl.Expr, pl.Expr, list[pl.Expr]] | None = None
         self._windowed: dict[tuple[frozenset[str], str], Needs | None] = {}
@@ -99,10 +104,35 @@ class Program:
         ready = frame.with_columns(self.computed) if self.computed else frame
         if self.by_time and not ready[EVENT_TIME].is_sorted():
             ready = ready.with_row_index(ARRIVAL).sort(EVENT_TIME, maintain_order=True)
-        complete = frozenset(item for item, name in self._columns.items() if not ready[name].null_count())
-        wide, references = self._rows.of(ready, by, references, complete)
-        rows = Rows(self._columns, {}, complete)
+        rows = self._where_in(ready)
+        wide, references = self._rows.of(ready, by, references, rows.complete)
         return Partials(wide, {p.name: p.of_rows(ready, rows, by) for p in self.long}), references
+
+    def of_stretches(self, frame: pl.DataFrame, by: str) -> Partials:
+        """The partials of groups that stand one behind the other, each about its own mean.
+
+        Parameters
+        ----------
+        frame : as for `of_rows`, group by group, in each of them in the order of event time.
+        by : the number of the group, sorted.
+        """
+        ready = frame.with_columns(self.computed) if self.computed else frame
+        rows = self._where_in(ready)
+        wide, _ = self._other_rows.of(ready, [by], OWN_MEANS, rows.complete)
+        for partial in self._stretched:
+            made = partial.of_stretches(ready, rows, by)
+            assert made is not None
+            alike = made.height == wide.height
+            wide = (
+                wide.hstack(made.drop(by))
+                if alike
+                else wide.join(made, on=by, how="left", maintain_order="left")
+            )
+        return Partials(wide, {p.name: p.of_rows(ready, rows, [by]) for p in self.long})
+
+    def _where_in(self, ready: pl.DataFrame) -> Rows:
+        complete = frozenset(item for item, name in self._columns.items() if not ready[name].null_count())
+        return Rows(self._columns, {}, complete)
 
     # -- partials to partials -----------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.errors import PlanError
-from riverrun.stats.aggregate import Aggregate, BuiltIn, label_of
+from riverrun.stats.aggregate import Aggregate, BuiltIn, label_of, positive_zero
 from riverrun.stats.lists import GROUP
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial
 from riverrun.stats.value_counts import ValueCounts
@@ -33,8 +33,8 @@ class OfCounts(BuiltIn):
 
     def long_result(self, tables: Mapping[str, pl.DataFrame], by: Sequence[str]) -> pl.DataFrame:
         partial = self._partial()
-        groups, counts = partial.told_apart(tables[partial.name], by)
-        return groups.keyed(self.of_counts(counts, [GROUP]), by)
+        groups, parts = partial.told_apart(tables[partial.name], by)
+        return groups.keyed(pl.concat([self.of_counts(counts, [GROUP]) for counts in parts]), by)
 
     def of_counts(self, table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         """The column ``value`` for each group of a table with ``value`` and ``count``."""
@@ -94,6 +94,24 @@ def quantiles_of_counts(table: pl.DataFrame, by: Sequence[str], qs: Sequence[flo
 
     Type 7 of Hyndman and Fan (1996), "Sample quantiles in statistical packages".
     """
+    once = table["count"].min() == table["count"].max() == 1
+    found = _selected(table, by, qs) if once else _counted(table, by, qs)
+    return found.select(*by, *(_between(at, q).alias(f"q{at}") for at, q in enumerate(qs)))
+
+
+def _selected(table: pl.DataFrame, by: Sequence[str], qs: Sequence[float]) -> pl.DataFrame:
+    """The values next to each quantile, where each occurs once: nothing needs to be sorted."""
+    if len(by) == 1 and table[by[0]].is_sorted():
+        table = table.with_columns(pl.col(by[0]).set_sorted())
+    value = pl.col("value")
+    picked = [pl.len().cast(pl.Int64).alias("n"), value.is_nan().any().alias("nan")]
+    for at, q in enumerate(qs):
+        picked += [value.quantile(q, "lower").alias(f"low{at}"), value.quantile(q, "higher").alias(f"high{at}")]
+    return table.group_by(by, maintain_order=True).agg(picked)
+
+
+def _counted(table: pl.DataFrame, by: Sequence[str], qs: Sequence[float]) -> pl.DataFrame:
+    """The values next to each quantile."""
     n, upto = pl.col("n"), pl.col("upto")
     ranked = table.sort("value").with_columns(
         pl.col("count").cum_sum().over(by).alias("upto"), pl.col("count").sum().over(by).alias("n")
@@ -103,8 +121,7 @@ def quantiles_of_counts(table: pl.DataFrame, by: Sequence[str], qs: Sequence[flo
         rank = (n - 1) * q
         for side, place in (("low", rank.floor()), ("high", rank.ceil())):
             picked.append(pl.col("value").filter(upto > place).first().alias(f"{side}{at}"))
-    found = ranked.group_by(by, maintain_order=True).agg(picked)
-    return found.select(*by, *(_between(at, q).alias(f"q{at}") for at, q in enumerate(qs)))
+    return ranked.group_by(by, maintain_order=True).agg(picked)
 
 
 def _between(at: int, q: float) -> pl.Expr:
@@ -114,7 +131,8 @@ def _between(at: int, q: float) -> pl.Expr:
     far = apart.is_infinite() & low.is_finite() & high.is_finite()
     mixed = pl.when(far).then(low * (1 - share) + high * share).otherwise(low + apart * share)
     straight = pl.when(low == high).then(low).otherwise(mixed)
-    return pl.when(pl.col("nan")).then(math.nan).otherwise(straight)
+    # Which of 0.0 and -0.0 comes first is not said.
+    return pl.when(pl.col("nan")).then(math.nan).otherwise(positive_zero(straight))
 
 
 def quantile(x: ColumnLike, q: float, error: float = 0.01, *, nan: Nan = "propagate") -> Aggregate:

@@ -100,8 +100,8 @@ class ValueCounts(LongOfOne):
         apart = together.select(group_in(pl.col(key)).alias(GROUP), code.alias("codes"), "counts")
         return apart.group_by(GROUP, maintain_order=True).agg("codes", "counts")
 
-    def told_apart(self, table: pl.DataFrame, by: Sequence[str]) -> tuple[Grouped, pl.DataFrame]:
-        """The groups, and the columns ``value`` and ``count`` by number of group."""
+    def told_apart(self, table: pl.DataFrame, by: Sequence[str]) -> tuple[Grouped, list[pl.DataFrame]]:
+        """The groups, and tables of `GROUP`, ``value``, ``count``: kept values apart from those of buckets."""
         found = grouped(table, by)
         exact = found.rows.filter(pl.col("values").is_not_null()).select(GROUP, "values").explode("values")
         coded = found.rows.filter(pl.col("codes").is_not_null()).select(GROUP, "codes", "counts")
@@ -109,4 +109,4 @@ class ValueCounts(LongOfOne):
             GROUP, representative(pl.col("codes"), self.error).alias("value"), pl.col("counts").alias("count")
         )
         alone = exact.select(GROUP, pl.col("values").alias("value"), pl.lit(1, pl.Int64).alias("count"))
-        return found, pl.concat([alone, middles])
+        return found, [part for part in (alone, middles) if part.height] or [alone]
