@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import permutations
 
 import polars as pl
 import pytest
 
 import riverrun as rr
 from riverrun.stats.aggregate import Aggregate
-from tests.laws.hard_values import AGGREGATES, HARD, NAN, WANTED
+from tests.laws.hard_values import AGGREGATES, HARD, INF, NAN, WANTED
 
 
 def collected(frame: pl.DataFrame, aggregate: Aggregate) -> list[object]:
@@ -144,10 +145,49 @@ def test_the_sum_of_a_column_without_a_type_is_that_of_nothing() -> None:
         assert (window, got) == (window, [0.0])
 
 
-@pytest.mark.parametrize("values", [[1e308, 1e308, -1e308], [1.7e308, -1.7e308, 0.0]], ids=str)
-def test_a_variance_beyond_the_range_of_doubles_is_never_negative(values) -> None:
-    for window, (got,) in in_every_window(values, pl.Float64(), rr.var("x")).items():
-        assert (window, text(got)) in {(window, "nan"), (window, "inf")}
+#: Beyond 1.3e300, and numbers whose squares, third or fourth powers are too large or too small for doubles.
+BEYOND = {
+    "leave the range and come back": [1e308, 1e308, -1e308],
+    "cancel": [1.7e308, -1.7e308, 0.0],
+    "the same": [1.7e308, 1.7e308, 1.7e308],
+    "infinite": [INF, INF, INF],
+    "large squares": [1e160, 1e160, 1.1e160],
+    "large fourth powers": [1e77, 2e77, -1e77],
+    "small squares": [1e-160, 2e-160, 4e-160],
+    "small third powers": [1e-120, 2e-120, 4e-120],
+    "small fourth powers": [1e-100, 2e-100, 4e-100],
+}
+
+
+@pytest.mark.parametrize("values", BEYOND)
+def test_what_doubles_cannot_hold_is_the_same_in_every_order_cut_and_window(values: str) -> None:
+    ones = (rr.sum, rr.mean, rr.var, rr.std, rr.sem, rr.skew, rr.kurtosis)
+    aggregates = {function.__name__: function("x") for function in ones} | {
+        "r": rr.corr("x", "y"),
+        "line": rr.regression("y", "x"),
+        "weighted": rr.weighted_mean("x", "w"),
+        "covariances": rr.cov_matrix(["x", "y"]),
+        "correlations": rr.corr_matrix(["x", "y"]),
+    }
+    rows = list(zip(BEYOND[values], [3.0, 1.0, 4.0], strict=True))
+    orders = [(at, list(order)) for at, order in enumerate(permutations(rows))]
+    events = [(second, key, *order[at], 1.0) for at, second in enumerate(SECONDS) for key, order in orders]
+    frame = pl.DataFrame(events, schema=["t", "k", "x", "y", "w"], orient="row")
+    grouped = rr.read(frame, time="t").group_by("k")
+    kinds = (
+        grouped.window(rr.tumbling("1m")),
+        grouped.window(rr.hopping("4s", "1s")),
+        grouped.window(rr.session("10s"), lateness="1d"),
+        grouped.rolling("1m"),
+        grouped.running(),
+    )
+    found: dict[str, set[str]] = {name: set() for name in aggregates}
+    for window in kinds:
+        results = window.agg(n=rr.count(), **aggregates).collect().filter(n=3)
+        assert results["k"].n_unique() == len(orders)
+        for name in aggregates:
+            found[name].update(map(text, results[name].to_list()))
+    assert {name: got for name, got in found.items() if len(got) > 1} == {}
 
 
 AFTER = {

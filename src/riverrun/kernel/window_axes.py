@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from riverrun.stats.grid import Grid
+from riverrun.stats.references import are_too_large, bounded
 from riverrun.stats.windowed import Needs, axis, cross, tally
 
 #: What a double may be that is not finite, as parts of an axis.
@@ -104,6 +105,8 @@ def laid_out(
 
 def _axis(values: pl.Series, longest: int, old: AxisLayout | None) -> Axis | None:
     there = values.is_not_null()
+    if are_too_large(values):
+        values = pl.select(bounded(pl.lit(values))).to_series().alias(values.name)
     finite = bool(values.is_finite().all())
     layout = AxisLayout(values.name, 0, math.inf, -math.inf, counted=not there.all(), special=not finite)
     special = (

@@ -10,6 +10,7 @@ from riverrun.clock import Duration, format_duration, parse_duration
 from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, OfOne, label_of, positive_zero
 from riverrun.stats.pairs import added
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side, WideOfOne, WidePartial
+from riverrun.stats.references import bounded
 from riverrun.stats.windowed import LENGTH, Needs, axis, tally
 
 
@@ -95,15 +96,19 @@ class NullTally(WideOfOne):
 class Total(WideOfOne):
     """The sum in the widest type of its kind: Int128 for integers, the same decimals for decimals."""
 
+    @property
+    def summed(self) -> tuple[Input, ...]:
+        return (self.x,)
+
     def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
-        return {"sum": rows.expr(self.x).sum()}
+        return {"sum": rows.number(self.x).sum()}
 
     def gather(self, common: bool) -> dict[str, pl.Expr]:
         del common
         return {"sum": self.col("sum").sum()}
 
     def each(self, rows: Rows) -> dict[str, pl.Expr]:
-        return {"sum": rows.expr(self.x).fill_null(0)}
+        return {"sum": rows.number(self.x).fill_null(0)}
 
     def windowed(self, rows: Rows, period: str) -> Needs | None:
         del period
@@ -133,23 +138,27 @@ class WeightedTotals(WidePartial):
     def inputs(self) -> tuple[Input, ...]:
         return (self.x, self.weight)
 
+    @property
+    def summed(self) -> tuple[Input, ...]:
+        return (self.weight,)
+
     def of_rows(self, rows: Rows) -> dict[str, pl.Expr]:
-        x, w = rows.expr(self.x), rows.expr(self.weight)
+        x, w = rows.expr(self.x), rows.number(self.weight)
         if self.x not in rows.complete:
             w = pl.when(x.is_not_null()).then(w)
-        return {"w": w.sum(), "wx": (x * w).sum()}
+        return {"w": w.sum(), "wx": bounded(x * w).sum()}
 
     def gather(self, common: bool) -> dict[str, pl.Expr]:
         del common
         return {"w": self.col("w").sum(), "wx": self.col("wx").sum()}
 
     def each(self, rows: Rows) -> dict[str, pl.Expr]:
-        x, w = rows.expr(self.x), rows.expr(self.weight)
-        return {"w": pl.when(x.is_not_null()).then(w).fill_null(0), "wx": (x * w).fill_null(0)}
+        x, w = rows.expr(self.x), rows.number(self.weight)
+        return {"w": pl.when(x.is_not_null()).then(w).fill_null(0), "wx": bounded(x * w).fill_null(0)}
 
     def windowed(self, rows: Rows, period: str) -> Needs:
         del period
-        x, w = rows.expr(self.x), rows.expr(self.weight)
+        x, w = rows.expr(self.x), rows.number(self.weight)
         w = w if self.x in rows.complete else pl.when(x.is_not_null()).then(w)
         axes = self.named({"w": w, "wx": x * w})
         sums = {part: pl.col(axis(self.column(part), "sum")) for part in ("w", "wx")}

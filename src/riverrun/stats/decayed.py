@@ -16,7 +16,7 @@ import polars as pl
 from riverrun.clock import Duration, format_duration, parse_duration
 from riverrun.errors import PlanError
 from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of, positive_zero
-from riverrun.stats.moments import central_sum, offset, ratio
+from riverrun.stats.moments import central_sum, offset, only_finite, ratio
 from riverrun.stats.partials import EVENT_TIME, ColumnLike, Input, Nan, Partial, Rows, Spread, WideOfOne
 
 
@@ -130,7 +130,7 @@ class DecayedDeviation(Decayed):
     def value(self, at: Finished) -> pl.Expr:
         del at
         m = self._partial()
-        return pl.when(m.col("w") > 0).then((m.col("m2") / m.col("w")).sqrt())
+        return pl.when(m.col("w") > 0).then((only_finite(m.col("m2")) / m.col("w")).sqrt())
 
 
 def _parts(function: str, x: ColumnLike, half_life: Duration, nan: Nan) -> tuple[Input, str, int]:

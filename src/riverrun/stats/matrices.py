@@ -18,8 +18,9 @@ import polars as pl
 
 from riverrun.errors import MissingExtraError, PlanError
 from riverrun.stats.aggregate import Aggregate, BuiltIn, label_of
-from riverrun.stats.moments import unless_zero
+from riverrun.stats.moments import LARGEST_SQUARES, SMALLEST_SQUARES, unless_zero
 from riverrun.stats.partials import PARTIAL_PREFIX, ColumnLike, Input, LongPartial, Nan, Partial, Rows
+from riverrun.stats.references import LARGEST
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -107,8 +108,10 @@ def _moments(data: Array) -> tuple[float, Array, Array, Array]:
     """n, r, the mean of x − r, and C of some rows, which are used up: r is subtracted in their place."""
     import numpy as np
 
-    n, first = len(data), data[0].copy()
     with np.errstate(all="ignore"):
+        if not (data.max() <= LARGEST and data.min() >= -LARGEST):
+            data = np.where(np.abs(data) <= LARGEST, data, data * np.inf)
+        n, first = len(data), data[0].copy()
         ref = data[:: max(1, n // SAMPLE_ROWS)].mean(axis=0)
         ref[~np.isfinite(ref)] = 0.0
         data -= ref
@@ -123,7 +126,9 @@ def _moments(data: Array) -> tuple[float, Array, Array, Array]:
         # What rounding leaves of a constant must not pass for a spread.
         small = np.flatnonzero(np.diagonal(c) <= n * (1e-14 * ref) ** 2)
         for at in small[(data[:, small] == data[0, small]).all(axis=0)]:
-            ref[at], mean[at], c[at, :], c[:, at] = first[at], 0.0, 0.0, 0.0
+            ref[at], mean[at] = first[at], 0.0
+            # NaN, of infinite values in the other column, stays.
+            c[at, :] = c[:, at] = np.where(np.isfinite(c[at, :]), 0.0, np.nan)
     return float(n), ref, mean, c.ravel()
 
 
@@ -189,7 +194,7 @@ class CovarianceMatrix(Matrix):
 
         freedom = (n - self.ddof)[:, None, None]
         with np.errstate(all="ignore"):
-            return c / freedom, np.broadcast_to(freedom > 0, c.shape)
+            return np.where(np.isinf(c), np.nan, c) / freedom, np.broadcast_to(freedom > 0, c.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,9 @@ class CorrelationMatrix(Matrix):
 
         del n
         with np.errstate(all="ignore"):
-            root = np.sqrt(np.diagonal(c, axis1=1, axis2=2))
+            squares = np.diagonal(c, axis1=1, axis2=2)
+            usable = (squares == 0) | ((squares >= SMALLEST_SQUARES) & (squares <= LARGEST_SQUARES))
+            root = np.sqrt(np.where(usable, squares, np.nan))
             r = np.clip(c / root[:, :, None] / root[:, None, :], -1.0, 1.0)
         # Rounding leaves the diagonal next to 1; what is undefined stays so.
         same = np.arange(r.shape[1])

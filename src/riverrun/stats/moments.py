@@ -13,6 +13,7 @@ Memory: 32 bytes for each group and input, 64 for each pair of inputs.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import polars as pl
@@ -35,6 +36,10 @@ from riverrun.stats.windowed import Needs, axis, cross, moments
 
 #: What is left of a difference after total cancellation, relative to what was subtracted.
 ROUNDING_NOISE = 1e-14
+
+
+#: Sums of squares outside have lost digits, as parts that are too small or too large for doubles.
+SMALLEST_SQUARES, LARGEST_SQUARES = 1e-290, 1e307
 
 
 def centre(n: pl.Expr, weighted_mean: pl.Expr) -> pl.Expr:
@@ -218,7 +223,7 @@ class CoMoments(WidePartial):
         both = x.is_not_null() & y.is_not_null()
         x, y = pl.when(both).then(x), pl.when(both).then(y)
         moments = {f"{v}{part}": expr for v, e in (("x", x), ("y", y)) for part, expr in alone(e).items()}
-        return {"n": both.cast(pl.Float64), **moments, "c": no_spread(x) + no_spread(y)}
+        return {"n": both.cast(pl.Float64), **moments, "c": moments["xm2"] + moments["ym2"]}
 
     def between(self, earlier: Side, later: Side) -> dict[str, pl.Expr]:
         return Between(self.column, earlier, later, ("x", "y")).columns()
@@ -256,8 +261,23 @@ def comoments_of(x: Input, y: Input) -> CoMoments:
 
 
 def divided(total: pl.Expr, n: pl.Expr, ddof: int) -> pl.Expr:
-    """Null when there are not more values than `ddof`."""
-    return pl.when(n > ddof).then(total / (n - ddof))
+    """Null when there are not more values than `ddof`; NaN for a sum that is beyond the largest double."""
+    return pl.when(n > ddof).then(only_finite(total) / (n - ddof))
+
+
+def only_finite(total: pl.Expr) -> pl.Expr:
+    """NaN where a sum of products is infinite: which way it left the range of doubles is chance."""
+    return pl.when(total.is_infinite()).then(math.nan).otherwise(total)
+
+
+def in_range(m2: pl.Expr) -> pl.Expr:
+    """A sum of squares to divide by: NaN where it is so small or so large that it has lost digits.
+
+    0, which is no spread, stays so.
+    """
+    return (
+        pl.when((m2 == 0) | m2.is_between(SMALLEST_SQUARES, LARGEST_SQUARES)).then(m2).otherwise(m2 * math.nan)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,12 +303,7 @@ class Variance(OfOne):
         del at
         m = moments_of(self.x)
         variance = divided(m.col("m2"), m.col("n"), self.ddof)
-        # Sums beyond the largest double may end below zero, where the root is NaN, too.
-        return (
-            variance.sqrt()
-            if self.root
-            else pl.when(variance < 0).then(pl.lit(float("nan"))).otherwise(variance)
-        )
+        return variance.sqrt() if self.root else variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +355,7 @@ class Correlation(BuiltIn):
     def value(self, at: Finished) -> pl.Expr:
         del at
         m = comoments_of(self.x, self.y)
-        r = m.col("c") / (m.col("xm2").sqrt() * m.col("ym2").sqrt())
+        r = m.col("c") / (in_range(m.col("xm2")).sqrt() * in_range(m.col("ym2")).sqrt())
         defined = (m.col("xm2") != 0) & (m.col("ym2") != 0)
         return pl.when(defined).then(pl.when(r.is_nan()).then(r).otherwise(r.clip(-1.0, 1.0)))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.stats.partials import Side
+from riverrun.stats.references import LARGEST
 
 
 def added(a: pl.Expr, b: pl.Expr) -> pl.Expr:
@@ -28,8 +29,9 @@ def no_spread(x: pl.Expr) -> pl.Expr:
 
 def alone(x: pl.Expr) -> dict[str, pl.Expr]:
     """The reference, the mean and the central sum of single values."""
-    ref = pl.when(x.is_finite()).then(x).otherwise(0.0)
-    return {"ref": ref, "mean": x - ref, "m2": no_spread(x)}
+    fits = x.abs() <= LARGEST
+    ref, mean = pl.when(fits).then(x).otherwise(0.0), pl.when(fits).then(0.0).otherwise(x * math.inf)
+    return {"ref": ref, "mean": mean, "m2": no_spread(mean)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from riverrun.errors import PlanError
+from riverrun.stats.references import bounded
 from riverrun.stats.windowed import Needs
 
 #: Columns of partial frames begin with this, so that they never clash with a user's keys.
@@ -88,15 +89,23 @@ def _text_of(expr: pl.Expr) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of one batch, ready for partials: where each input stands, which hold no null, their types."""
+    """The rows of one batch, ready for partials: where each input stands, which hold no null, their types.
+
+    Those of `too_large` may hold numbers that are too large to be added up.
+    """
 
     column: Mapping[Input, str]
     reference: Mapping[Input, str]
     complete: frozenset[Input]
     dtype: Mapping[Input, pl.DataType] = field(default_factory=dict)
+    too_large: frozenset[Input] = frozenset()
 
     def expr(self, item: Input) -> pl.Expr:
         return pl.col(self.column[item])
+
+    def number(self, item: Input) -> pl.Expr:
+        """What is added up: numbers that are too large for it are infinite."""
+        return bounded(self.expr(item)) if item in self.too_large else self.expr(item)
 
 
 #: A merge about common references is trusted while N·mean² is at most this many times M2: the subtraction
@@ -147,6 +156,11 @@ class WidePartial:
     def shifted(self) -> tuple[Input, ...]:
         """Inputs from which a value near the data is to be subtracted first, for precision."""
         return ()
+
+    @property
+    def summed(self) -> tuple[Input, ...]:
+        """Inputs that are added up, so that numbers which are too large for it count as infinite."""
+        return self.shifted
 
     @property
     def by_time(self) -> bool:

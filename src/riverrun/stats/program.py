@@ -48,6 +48,7 @@ class Program:
         self.dtypes = dict(zip(read, input_dtypes(list(read), empty, where="agg"), strict=True))
         #: The columns of the rows that the aggregates read.
         self.roots = tuple(dict.fromkeys(name for item in self.inputs for name in item.expr.meta.root_names()))
+        self._floats = frozenset(item for item in self.inputs if self.dtypes[item].is_float())
         self._columns = {item: self._column_of(item) for item in self.inputs}
         self.computed = [
             item.typed(self.dtypes[item]).alias(name)
@@ -63,7 +64,7 @@ class Program:
 
     def where_read(self) -> Rows:
         """Where each input stands, once `computed` has been added to the rows."""
-        return Rows(self._columns, self._rows.references, frozenset())
+        return Rows(self._columns, self._rows.references, frozenset(), too_large=self._floats)
 
     @property
     def input_columns(self) -> tuple[str, ...]:
@@ -80,7 +81,7 @@ class Program:
         made = (incomplete, period)
         if made not in self._windowed:
             complete = frozenset(item for item, name in self._columns.items() if name not in incomplete)
-            rows = Rows(self._columns, self._rows.references, complete, self.dtypes)
+            rows = Rows(self._columns, self._rows.references, complete, self.dtypes, self._floats)
             found = [partial.windowed(rows, period) for partial in self.wide]
             told = [needs for needs in found if needs is not None]
             possible = not self.long and len(told) == len(found)

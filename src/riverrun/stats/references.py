@@ -12,6 +12,11 @@ import polars as pl
 REFERENCE_BITS = 26
 
 
+#: Numbers beyond (2⁹⁹⁷, about 1.3e300) count as infinite where they are added up: whether their sums leave the
+#: range of doubles on the way, to come back or not, depends on the order of rows and on the cut into batches.
+LARGEST = math.ldexp(1.0, 997)
+
+
 @dataclass(frozen=True, slots=True)
 class References:
     """What is subtracted from each shifted input before it is summed.
@@ -35,6 +40,23 @@ def rounded(value: float, bits: int) -> float:
     """
     fraction, exponent = math.frexp(value)
     return math.ldexp(round(math.ldexp(fraction, bits)), exponent - bits)
+
+
+def are_too_large(values: pl.Series) -> bool:
+    """Whether some of the numbers are beyond `LARGEST`, or infinite.
+
+    >>> are_too_large(pl.Series([1.0, None, -1e301])), are_too_large(pl.Series([1e300, float("nan")]))
+    (True, False)
+    """
+    if not values.dtype.is_float():
+        return False
+    low, high = values.min(), values.max()
+    return isinstance(low, float) and isinstance(high, float) and (low < -LARGEST or high > LARGEST)
+
+
+def bounded(x: pl.Expr) -> pl.Expr:
+    """Numbers beyond `LARGEST` as infinite ones."""
+    return pl.when(x.abs() <= LARGEST).then(x).otherwise(x * math.inf)
 
 
 def is_rounded(x: pl.Series, r: float) -> pl.Series:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from riverrun.stats.aggregate import Aggregate, BuiltIn, Finished, label_of
-from riverrun.stats.moments import comoments_of
+from riverrun.stats.moments import comoments_of, in_range
 from riverrun.stats.partials import ColumnLike, Input, Nan, Partial
 
 
@@ -30,7 +30,8 @@ class Regression(BuiltIn):
         m = comoments_of(self.x, self.y)
         xm2, ym2, c = (m.col(part) for part in ("xm2", "ym2", "c"))
         # Squares beyond the largest double leave no line; nor does an infinite value.
-        slope = pl.when(((c / xm2) * ym2).is_finite()).then(c / xm2).otherwise(math.nan)
+        usable = ((c / in_range(xm2)) * in_range(ym2)).is_finite()
+        slope = pl.when(usable).then(c / xm2).otherwise(math.nan)
         # The references are taken together first, so that what is near 0 is not lost beside them.
         intercept = (m.col("yref") - slope * m.col("xref")) + (m.col("ymean") - slope * m.col("xmean"))
         r2 = slope * (c / ym2)

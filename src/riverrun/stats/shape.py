@@ -7,6 +7,7 @@ lose more digits than d², a merge about a common reference is trusted less than
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ from riverrun.stats.partials import ColumnLike, Input, Nan, Partial, Rows, Side,
 
 #: A common reference may lie this many variances off, squared: d⁴ then takes less than two digits.
 TRUSTED_RATIO = 1.0
+
+#: Variances outside have third and fourth powers of the deviation that are too small or too large for doubles.
+CUBED_VARIANCES, SQUARED_VARIANCES = (1e-190, 1e200), (1e-140, 1e150)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,7 @@ class Skewness(OfOne):
     def value(self, at: Finished) -> pl.Expr:
         del at
         n, m2, m3 = (_higher(self.x).col(part) for part in ("n", "m2", "m3"))
+        m2 = pl.when((m2 == 0) | (m2 / n).is_between(*CUBED_VARIANCES)).then(m2).otherwise(m2 * math.nan)
         g1 = (m3 / m2) / (m2 / n).sqrt()
         if self.bias:
             return pl.when(m2 != 0).then(g1)
@@ -143,6 +148,7 @@ class Kurtosis(OfOne):
     def value(self, at: Finished) -> pl.Expr:
         del at
         n, m2, m4 = (_higher(self.x).col(part) for part in ("n", "m2", "m4"))
+        m2 = pl.when((m2 == 0) | (m2 / n).is_between(*SQUARED_VARIANCES)).then(m2).otherwise(m2 * math.nan)
         g2 = n * (m4 / m2) / m2 - 3
         if self.bias:
             return pl.when(m2 != 0).then(g2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import polars as pl
 
 from riverrun.stats.partial_frames import engine_for, in_their_places, of_groups
 from riverrun.stats.partials import PARTIAL_PREFIX, Input, Rows, Spread, WidePartial
-from riverrun.stats.references import REFERENCE_BITS, References, is_rounded, rounded
+from riverrun.stats.references import LARGEST, REFERENCE_BITS, References, are_too_large, is_rounded, rounded
 
 #: Where a row stood before the rows were put into the order of event time.
 ARRIVAL = f"{PARTIAL_PREFIX}arrival"
@@ -90,6 +89,14 @@ class _Recipe:
         return wide[[*by, *self.order]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Of the inputs of a batch those that hold no null, and those with numbers that are too large to add up."""
+
+    complete: frozenset[Input]
+    too_large: frozenset[Input]
+
+
 class WideRows:
     """Makes wide partials of rows.
 
@@ -101,12 +108,13 @@ class WideRows:
 
     def __init__(self, wide: Sequence[WidePartial], columns: Mapping[Input, str]) -> None:
         self.wide = wide
+        self._summed = list(dict.fromkeys(i for p in wide for i in p.summed))
         self.shifted = list(dict.fromkeys(i for p in wide for i in p.shifted))
         self.references = {item: f"{PARTIAL_PREFIX}ref_{item.short}" for item in self.shifted}
         self._columns = columns
         self._shifted_columns = {item: f"{PARTIAL_PREFIX}sh_{item.short}" for item in self.shifted}
         self._spreads = [spread for p in wide for spread in p.spreads()]
-        self._recipes: dict[tuple[frozenset[Input], bool], _Recipe] = {}
+        self._recipes: dict[tuple[_Known, bool], _Recipe] = {}
 
     def of(
         self, ready: pl.DataFrame, by: Sequence[str], references: References, complete: frozenset[Input]
@@ -118,18 +126,19 @@ class WideRows:
         complete : the inputs that hold no null.
         """
         references = self._choose(ready, references)
+        known = _Known(complete, self._too_large(ready))
         if references.by_group or (self.shifted and _has_few_rows_a_group(ready, by)):
-            return self._about_group_means(ready, by, complete), references
-        wide = self._about_common(ready, by, references, complete)
-        told = self._recipe(complete, common=True).spreads
+            return self._about_group_means(ready, by, known), references
+        wide = self._about_common(ready, by, references, known)
+        told = self._recipe(known, common=True).spreads
         lost = [spread for spread in told if _lost(wide, spread).any()]
         far = self._far(ready, wide, by, references, lost) if lost else _NONE
         if far is None:
             references = References(references.values, by_group=True)
-            return self._about_group_means(ready, by, complete), references
+            return self._about_group_means(ready, by, known), references
         if far.any():
             again = of_groups(ready, wide.filter(far), by)
-            wide = in_their_places(wide, far, self._about_group_means(again, by, complete))
+            wide = in_their_places(wide, far, self._about_group_means(again, by, known))
         return wide, references
 
     def _choose(self, ready: pl.DataFrame, references: References) -> References:
@@ -140,76 +149,79 @@ class WideRows:
         found = {}
         for item in missing:
             mean = ready[self._columns[item]].mean()
-            if isinstance(mean, float) and math.isfinite(mean):
+            if isinstance(mean, float) and abs(mean) <= LARGEST:
                 found[item.short] = rounded(mean, REFERENCE_BITS)
         return References({**references.values, **found}, references.by_group)
 
     def _about_common(
-        self, ready: pl.DataFrame, by: Sequence[str], references: References, complete: frozenset[Input]
+        self, ready: pl.DataFrame, by: Sequence[str], references: References, known: _Known
     ) -> pl.DataFrame:
         """Wide partials about the common references."""
-        recipe = self._recipe(complete, common=True)
+        recipe = self._recipe(known, common=True)
         value = {item: references.values.get(item.short, 0.0) for item in self.shifted}
         shifts = [
-            (pl.col(self._columns[item]) - value[item]).alias(name)
+            (self._number(item, known) - value[item]).alias(name)
             for item, name in self._shifted_columns.items()
         ]
         rows = ready.lazy().with_columns(shifts) if shifts else ready.lazy()
         return recipe.grouped(rows, by, ready.height, value, resorted=ARRIVAL in ready.columns)
 
-    def _about_group_means(
-        self, ready: pl.DataFrame, by: Sequence[str], complete: frozenset[Input]
-    ) -> pl.DataFrame:
+    def _about_group_means(self, ready: pl.DataFrame, by: Sequence[str], known: _Known) -> pl.DataFrame:
         """Wide partials about the mean of each group, for groups on levels far apart."""
         means, shifts = [], []
-        for item, (column, reference, value) in self._centred(complete).items():
-            mean = value.mean()
+        for item, (column, reference, whole) in self._centred(known).items():
+            value = self._number(item[1], known)
+            mean = (value if whole is None else pl.when(whole).then(value)).mean()
             means.append(pl.when(mean.is_finite()).then(mean).otherwise(0.0).over(by).alias(reference))
-            shifts.append((pl.col(self._columns[item[1]]) - pl.col(reference)).alias(column))
-        recipe = self._recipe(complete, common=False)
+            shifts.append((value - pl.col(reference)).alias(column))
+        recipe = self._recipe(known, common=False)
         rows = ready.lazy().with_columns(means).with_columns(shifts)
         return recipe.grouped(rows, by, ready.height, {}, resorted=ARRIVAL in ready.columns)
 
-    def _centred(self, complete: frozenset[Input]) -> dict[tuple[str, Input], tuple[str, str, pl.Expr]]:
-        """By partial and input: the names of x − r and of r, and the values whose mean r is.
+    def _too_large(self, ready: pl.DataFrame) -> frozenset[Input]:
+        return frozenset(item for item in self._summed if are_too_large(ready[self._columns[item]]))
+
+    def _number(self, item: Input, known: _Known) -> pl.Expr:
+        return Rows(self._columns, {}, known.complete, too_large=known.too_large).number(item)
+
+    def _centred(self, known: _Known) -> dict[tuple[str, Input], tuple[str, str, pl.Expr | None]]:
+        """By partial and input: the names of x − r and of r, and in which rows the values are whose mean r is.
 
         A partial of several inputs counts only rows in which none is null. Their mean may be far from that of
         all values, so it gets a reference of its own; where nothing is null, one is shared by all partials.
         """
-        found: dict[tuple[str, Input], tuple[str, str, pl.Expr]] = {}
+        found: dict[tuple[str, Input], tuple[str, str, pl.Expr | None]] = {}
         for partial in self.wide:
-            apart = len(partial.shifted) > 1 and not complete.issuperset(partial.shifted)
+            apart = len(partial.shifted) > 1 and not known.complete.issuperset(partial.shifted)
             for item in partial.shifted:
-                value = pl.col(self._columns[item])
                 if apart:
                     names = [self._columns[other] for other in partial.shifted]
                     short = f"{partial.name}_{item.short}"
                     whole = pl.all_horizontal(pl.col(name).is_not_null() for name in names)
-                    paired = pl.when(whole).then(value)
-                    made = (f"{PARTIAL_PREFIX}sh_{short}", f"{PARTIAL_PREFIX}ref_{short}", paired)
+                    made = (f"{PARTIAL_PREFIX}sh_{short}", f"{PARTIAL_PREFIX}ref_{short}", whole)
                     found[partial.name, item] = made
                 else:
-                    found["", item] = (self._shifted_columns[item], self.references[item], value)
+                    found["", item] = (self._shifted_columns[item], self.references[item], None)
         return found
 
-    def _own_rows(self, partial: WidePartial, complete: frozenset[Input], *, common: bool) -> Rows:
+    def _own_rows(self, partial: WidePartial, known: _Known, *, common: bool) -> Rows:
         """Where the inputs of a partial stand."""
         if not partial.shifted:
-            return Rows(self._columns, self.references, complete)
+            return Rows(self._columns, self.references, known.complete, too_large=known.too_large)
         columns, references = {**self._columns, **self._shifted_columns}, dict(self.references)
-        centred = {} if common else self._centred(complete)
+        centred = {} if common else self._centred(known)
         for item in partial.shifted:
             if (partial.name, item) in centred:
                 columns[item], references[item], _ = centred[partial.name, item]
-        return Rows(columns, references, complete)
+        return Rows(columns, references, known.complete)
 
-    def _recipe(self, complete: frozenset[Input], *, common: bool) -> _Recipe:
-        made = self._recipes.get((complete, common))
+    def _recipe(self, known: _Known, *, common: bool) -> _Recipe:
+        made = self._recipes.get((known, common))
         if made is None:
             expressions = {
                 partial.column(part): expr
                 for partial in self.wide
-                for part, expr in partial.of_rows(self._own_rows(partial, complete, common=common)).items()
+                for part, expr in partial.of_rows(self._own_rows(partial, known, common=common)).items()
             }
             literals = {}
             if common:
@@ -218,7 +230,7 @@ class WideRows:
                     roots = expr.meta.root_names()
                     if len(roots) == 1 and roots[0] in names:
                         literals[name] = names[roots[0]]
-            made = self._recipes[(complete, common)] = _Recipe.of(expressions, literals, self._spreads)
+            made = self._recipes[(known, common)] = _Recipe.of(expressions, literals, self._spreads)
         return made
 
     def _far(
