@@ -28,6 +28,8 @@ PATIENCE_S = 60.0
 LEFT = 3
 #: How long a life lasts at most once it has recovered.
 LIFE_S = 0.6
+#: At least so many are taken, in a run without kills on a busy machine.
+LINES_PER_S = 2_000
 #: With fewer a run says nothing.
 FEWEST_KILLS = 6
 
@@ -104,7 +106,7 @@ class Loop:
 
     def send_all(self, process: int) -> None:
         """Feed until everything is safe, and stop."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + PATIENCE_S + sum(lines.count for lines in self.lines) / LINES_PER_S
         while not all(feed.done for feed in self.feeds):
             assert time.monotonic() < end, "what was sent is not taken"
             self.feed(process, 0.02)

@@ -91,7 +91,8 @@ class FixedState:
     buffer_limit : how many rows are gathered before they are aggregated.
     panes : partials by pane and key.
     extras : partials by window and key, of rows that count for some windows of their pane only.
-    pending : partials of single rows, by window, key and place, that revise windows not yet put out.
+    pending : partials of single rows, by window, key and place, that revise windows not yet put out, with the
+        watermark that each row was behind.
     emitted : by window and key, the number of the last revision; kept where revisions can come.
     changed : windows and keys that changed since the last early results.
     watermark_us : all windows that end by then are closed.
@@ -110,6 +111,9 @@ class FixedState:
     watermark_us: int = BEFORE_TIME
     folded: int = 0
 
+
+#: Results, and the watermark that each was due at.
+Dated = tuple[pl.DataFrame, pl.Series]
 
 #: An aggregate that users do not see, and where its partial holds the rows of a group: how many were folded.
 ROWS_OF_GROUP = f"{PARTIAL_PREFIX}all_rows"
@@ -312,7 +316,9 @@ class FixedWindows:
         partials, references = self.program.of_rows(
             rows.with_columns(place), [*self._by_window, RANK], state.references
         )
-        return replace(state, pending=(*state.pending, partials), references=references)
+        # Each row is a group of its own, so they stand in the order of the rows.
+        pending = Partials(partials.wide.with_columns(rows[BEHIND]), partials.long)
+        return replace(state, pending=(*state.pending, pending), references=references)
 
     # -- results out --------------------------------------------------------------------------------
 
@@ -342,19 +348,18 @@ class FixedWindows:
         state = self._absorb(state, pane_start_of(upto_us, self.window))
         state = replace(self._bounded(state, slack=1), watermark_us=upto_us)
         beyond = state.folded - before
-        frames = []
+        dated: list[Dated] = []
         results = self._close(state, after_us, upto_us)
         if results is not None:
             frame, state = self._numbered(results, state, final=True)
-            frames.append(frame)
+            dated.append((frame, results.wide[WINDOW]))
         if state.pending:
             revised, state = self._revise(state)
-            frames += revised
+            dated += revised
         state = self._forget(state)
-        if not frames:
+        if not dated:
             return state, Output(beyond=beyond) if beyond else NOTHING
-        ordered = pl.concat(frames).sort("window_end", maintain_order=True) if len(frames) > 1 else frames[0]
-        return state, Output(frames=(ordered,), beyond=beyond)
+        return state, Output(frames=(_in_turn(dated),), beyond=beyond)
 
     def _close(self, state: FixedState, after_us: int, upto_us: int) -> Partials | None:
         """The merged partials of windows with ``after < end <= upto``, by window end and first appearance."""
@@ -414,7 +419,7 @@ class FixedWindows:
         end = values[WINDOW]
         return self.frame.results(values, window_start(end, self.window), end)
 
-    def _revise(self, state: FixedState) -> tuple[list[pl.DataFrame], FixedState]:
+    def _revise(self, state: FixedState) -> tuple[list[Dated], FixedState]:
         """Each pending row of a closed window gives one revision: everything up to that row."""
         now, later = [], []
         for part in state.pending:
@@ -423,11 +428,12 @@ class FixedWindows:
             now += [due] if due.rows else []
             later += [rest] if rest.rows else []
         state = replace(state, pending=tuple(later))
-        frames = []
+        dated = []
         for part in now:
-            frame, state = self._revise_with(part, state)
-            frames.append(frame)
-        return frames, state
+            rows = Partials(part.wide.drop(BEHIND), part.long)
+            frame, state = self._revise_with(rows, state)
+            dated.append((frame, part.wide[BEHIND]))
+        return dated, state
 
     def _revise_with(self, part: Partials, state: FixedState) -> tuple[pl.DataFrame, FixedState]:
         windows = part.wide.select(self._by_window).unique(maintain_order=True)
@@ -487,6 +493,14 @@ class FixedWindows:
             extras=state.extras.since(WINDOW, gone_by + 1),
             emitted=emitted,
         )
+
+
+def _in_turn(dated: Sequence[Dated]) -> pl.DataFrame:
+    """All results, in the order in which they would come if each row came by itself."""
+    if len(dated) == 1:
+        return dated[0][0]
+    at = pl.DataFrame({"at_us": pl.concat([times for _, times in dated])}).with_row_index("row")
+    return pl.concat([frame for frame, _ in dated])[at.sort("at_us", maintain_order=True)["row"]]
 
 
 def _extent(values: pl.Series) -> tuple[int, int]:
