@@ -190,6 +190,22 @@ def test_what_doubles_cannot_hold_is_the_same_in_every_order_cut_and_window(valu
     assert {name: got for name, got in found.items() if len(got) > 1} == {}
 
 
+@pytest.mark.parametrize("values", BEYOND)
+def test_decayed_means_of_what_doubles_cannot_hold_are_the_same_in_every_window(values: str) -> None:
+    frame = pl.DataFrame({"t": SECONDS, "x": BEYOND[values]})
+    rows = rr.read(frame, time="t").group_by()
+    windows = (
+        rows.window(rr.tumbling("1m")),
+        rows.rolling("1m"),
+        rows.running(),
+        rows.window(rr.session("10s")),
+    )
+    aggregates = {"n": rr.count(), "mean": rr.ewm_mean("x", "3s"), "sd": rr.ewm_std("x", "3s")}
+    results = [window.agg(**aggregates).collect().filter(n=3).select("mean", "sd").row(0) for window in windows]
+    for found in results[1:]:
+        assert found == pytest.approx(results[0], rel=1e-12, nan_ok=True)
+
+
 AFTER = {
     "-inf": [1.0, -float("inf"), 0.0],
     "inf and nan": [NAN, float("inf"), 2.0],

@@ -18,6 +18,7 @@ from riverrun.errors import PlanError
 from riverrun.stats.aggregate import Aggregate, Finished, OfOne, label_of, positive_zero
 from riverrun.stats.moments import central_sum, offset, only_finite, ratio
 from riverrun.stats.partials import EVENT_TIME, ColumnLike, Input, Nan, Partial, Rows, Spread, WideOfOne
+from riverrun.stats.references import bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class DecayedMoments(WideOfOne):
 
     def of_stretches(self, frame: pl.DataFrame, rows: Rows, by: str) -> pl.DataFrame:
         x, time = pl.col("x"), pl.col("time")
-        table = frame.select(by, pl.col(EVENT_TIME).alias("time"), rows.expr(self.x).alias("x"))
+        table = frame.select(by, pl.col(EVENT_TIME).alias("time"), bounded(rows.expr(self.x)).alias("x"))
         if self.x not in rows.complete:
             table = table.filter(x.is_not_null())
         table = table.with_columns(x.mean().over(by).alias("ref"), time.last().over(by).alias("last"))
