@@ -82,7 +82,7 @@ def off(got, exact):
 
 
 @pytest.mark.parametrize(
-    ("x", "y"), [(1e150, 1e-150), (1e200, 1e-200), (1e300, 1e-300), (1e-200, 1e100), (1e-160, 1e160)]
+    ("x", "y"), [(1e150, 1e-150), (1e200, 1e-200), (1e299, 1e-299), (1e-200, 1e100), (1e-160, 1e160)]
 )
 def test_a_covariance_is_as_exact_where_a_variance_leaves_the_range_of_doubles(x, y):
     schema = {"t": rr.Timestamp("s"), "x": pl.Float64, "y": pl.Float64}
